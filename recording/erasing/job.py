@@ -32,7 +32,7 @@ from recording.model.tombstone import Tombstone
 from recording.model.trail import TrailEntry
 from recording.storage.erasures import ErasureStore, Steps
 from recording.storage.index import Index
-from recording.storage.places import Places
+from recording.storage.places import NOT_REMOVED, Places
 from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log, traces
@@ -44,6 +44,8 @@ BUDGET_SECONDS = 25 * 60.0
 # has written the rows of the trail whose facts came without: then all places are listed once more.
 SETTLES = timedelta(hours=2)
 _TURN_SECONDS = 15.0
+# Of removals, until a list has nothing that is there for no reason.
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ class Erase:
         if await self.tombstones.read(asked.erasure) is None:
             await self._bury(pending, await self.scopes.ids(key), now)
         scope = await self._scope(pending)
-        left = await self.removal.run(scope, asked.erasure, self.clock())
-        await self._certify(pending, scope, begun_at=steps.decided.at, revision=1, refused=left)
+        left = await self._remove(scope, asked.erasure)
+        await self._certify(pending, scope, begun_at=steps.decided.at, revision=1, left=left)
         await self.store.settle(asked.erasure, asked.number, self.clock() + self.settles)
         await self.store.forget_queued(asked.erasure)
 
@@ -157,6 +159,18 @@ class Erase:
             scope = await self.store.keep_scope(asked.erasure, asked.number, scope)
         return scope
 
+    async def _remove(self, scope: ErasureScope, erasure: str) -> tuple[Left, ...]:
+        """Remove everything; return what is left by a list of all places.
+
+        What is there for no reason has come meanwhile, as the fact of a hold that is withdrawn: it is removed, too.
+        """
+        for _ in range(_ROUNDS):
+            refused = await self.removal.run(scope, erasure, self.clock())
+            left = _merged(refused, await self.removal.remaining(scope))
+            if NOT_REMOVED not in {one.why for one in left}:
+                break
+        return tuple(left)
+
     async def _certify(
         self,
         pending: PendingErasure,
@@ -164,12 +178,11 @@ class Erase:
         *,
         begun_at: datetime,
         revision: int,
-        refused: list[Left],
+        left: tuple[Left, ...],
         found: dict[str, int] | None = None,
     ) -> Certificate:
-        """List all places again, and write what is left."""
+        """Write what was removed, and what is left."""
         asked = pending.asked
-        left = tuple(_merged(refused, await self.removal.remaining(scope)))
         found = found or scope.found
         kept_back = Counter(one.kind for one in left if one.why != "soft-deleted" and one.place != "ACS")
         kept, expires = answers()
@@ -223,8 +236,7 @@ class Erase:
         scope = await self._scope(pending)
         late = await self.scopes.find(pending.recording_key, known=scope)
         scope = scope.with_places(late)
-        refused = await self.removal.run(scope, asked.erasure, self.clock())
-        left = tuple(_merged(refused, await self.removal.remaining(scope)))
+        left = await self._remove(scope, asked.erasure)
         if late.found or [*left] != [*certificate.left]:
             found = dict(Counter(certificate.found) + Counter(late.found))
             await self._certify(
@@ -232,7 +244,7 @@ class Erase:
                 scope,
                 begun_at=certificate.begun_at,
                 revision=certificate.revision + 1,
-                refused=refused,
+                left=left,
                 found=found,
             )
         await self._note_done(pending)
@@ -275,5 +287,5 @@ def _merged(refused: list[Left], listed: list[Left]) -> list[Left]:
     found = []
     for one in listed:
         known = why.get((one.place, one.digest))
-        found.append(known if known and one.why == "not removed" else one)
+        found.append(known if known and one.why == NOT_REMOVED else one)
     return [*found, *(one for one in refused if one.place == "ACS")]

@@ -21,6 +21,8 @@ _REQUESTS = 16
 _ROUNDS = 6
 # What the service refuses for good: a role or the account's switch is missing, or the version is protected.
 _REFUSED = (400, 403, 409)
+# Why something is left, if nothing forbids its removal.
+NOT_REMOVED = "not removed"
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _remaining(listed: Iterable[StoredVersion], refused: dict[StoredVersion, str
     found: dict[tuple[str, str], list[StoredVersion]] = {}
     for one in listed:
         code = refused.get(_as_refused(one))
-        why = "soft-deleted" if one.is_deleted else code or ("hold" if one.has_hold else "not removed")
+        why = "soft-deleted" if one.is_deleted else code or ("hold" if one.has_hold else NOT_REMOVED)
         found.setdefault((one.name, why), []).append(one)
     return [
         Remaining(name, len(some), why, max((t for v in some if (t := v.gone_at or v.kept_until)), default=None))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +19,9 @@ from recording.model import index, layout
 from recording.model.erasure import ErasureAsked, PendingErasure
 from recording.model.job import ChunkJob
 from recording.model.keeping import HoldPlaced
+from recording.model.stored import Container
 from recording.storage.blobs import Blobs
+from recording.storage.places import Places, Remaining
 from tests.erasing.worlds import certificate, ends_after_kills, everything
 from tests.keeping.worlds import CLASSES, retain
 from tests.support.archives import HOUR, quarantined, rows_of
@@ -195,6 +198,29 @@ async def test_a_hold_forbids_it_at_the_last_moment(app: App, control: Control, 
     assert frozenset() == await app.tombstones.all()
     assert [] == await do(app, SETTLED)
     assert not await app.erasure.has_begun(key)
+
+
+async def test_what_comes_while_everything_is_removed_is_removed_too(app: App, control: Control) -> None:
+    """The fact of a hold that is refused and not withdrawn yet: the certificate lists nothing that may be removed."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    erasure = (await ask(app, key)).erasure_id
+    hold = f"{layout.holds_folder(key)}{'0' * 64}/00001-placed.json"
+    looks = 0
+
+    class Late(Places):
+        async def remaining(self, where: Container, prefixes: Iterable[str], **wanted: Any) -> list[Remaining]:
+            nonlocal looks
+            if where == "archive" and (looks := looks + 1) == 1:
+                await put(app.settings, "archive", hold, b"{}")
+            return await super().remaining(where, prefixes, **wanted)
+
+    due = later(app, DAY)
+    removal = replace(due.erase.removal, places=Late(app.clients.blobs))
+    await replace(due.erase, removal=removal).run(key)
+
+    assert (hold in await listing(app.settings, "archive"), looks > 1) == (False, True)
+    assert ["ACS"] == [one.place for one in (await certificate(app, erasure)).left]
 
 
 KEEPING: list[tuple[list[Action], bool, set[str]]] = [
