@@ -101,7 +101,7 @@ class Copies:
     ) -> Copied:
         """Copy chunks, metadata files and events, and prove each copy, for `seconds`.
 
-        The commit of each chunk's copy asks for its `protection` by the platform.
+        The write of each copy asks for its `protection` by the platform.
 
         Repeating it is harmless: what is there and proved isn't copied again, and what the manifest `before` lists with
         its SHA-256 is never written again, whatever has arrived in staging since. Raises CopyFailed, or azure-core's
@@ -248,13 +248,14 @@ class Copies:
             await self._refetch(work, source)
             raise CopyDiffers(f"{source.name} has other bytes than were written; it will be retried")
         metadata = {name: value for name, value in source.metadata.items() if name != "sha256"}
-        if await self._blobs.create("archive", name, data, **metadata):
+        if await self._blobs.create("archive", name, data, work.protection, **metadata):
             return
         found = await self._blobs.stat("archive", name)
         if found is None or await self._blobs.read("archive", name) != data:
             if work.before and layout.staged_kind(source.name) == "event":
                 other = layout.event_id(None, data.decode(errors="replace"))
-                await self._blobs.create("archive", f"{name.rpartition('/')[0]}/{other}.json", data, **metadata)
+                beside = f"{name.rpartition('/')[0]}/{other}.json"
+                await self._blobs.create("archive", beside, data, work.protection, **metadata)
             elif not await self._blobs.replace("archive", name, data, over=found, **source.metadata):
                 raise CopyFailed(f"the copy of {source.name} was changed by another; it will be retried")
 

@@ -284,7 +284,7 @@ class Finish:
         written = await self._with_consents(written)
         if unproved := [entry.document_id for entry in written.chunks if entry.is_safe and not entry.has_proof]:
             raise CopyFailed(f"no proof of the copies of {unproved}")
-        if not await self.recordings.write_manifest(written):
+        if not await self.recordings.write_manifest(written, protection):
             # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
             log.warning("manifest.superseded", recordingKey=key, next="the next run compares")
             return whole, None

@@ -143,21 +143,33 @@ class Blobs:
             await service.close()
 
     async def create(
-        self, where: Container, name: str, data: bytes, *, media_type: str = "application/json", **metadata: str
+        self,
+        where: Container,
+        name: str,
+        data: bytes,
+        protection: Protection | None = None,
+        /,
+        *,
+        media_type: str = "application/json",
+        **metadata: str,
     ) -> bool:
         """Create a blob with its SHA-256; return False, and change nothing, if it exists.
 
-        `media_type` is not called `content_type`: that is a word of the metadata of a chunk.
+        `media_type` is not called `content_type`: that is a word of the metadata of a chunk. Where the platform refuses
+        the `protection`, the blob is created without.
         """
+        write = partial(
+            self._blob(where, name).upload_blob,
+            data,
+            metadata={"sha256": hashlib.sha256(data).hexdigest(), **metadata},
+            content_settings=ContentSettings(content_type=media_type),
+            # The service compares a CRC: unlike a chunk, a fact is not read back.
+            validate_content=True,
+            overwrite=False,
+        )
         try:
-            await self._blob(where, name).upload_blob(
-                data,
-                metadata={"sha256": hashlib.sha256(data).hexdigest(), **metadata},
-                content_settings=ContentSettings(content_type=media_type),
-                # The service compares a CRC: unlike a chunk, a fact is not read back.
-                validate_content=True,
-                overwrite=False,
-            )
+            if await _protected(write, protection, name) is None:
+                await write()
         except ResourceExistsError:
             return False
         return True

@@ -15,6 +15,7 @@ from recording.model import event_parser, layout, manifest, payload
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
 from recording.model.job import MOST_DIRECT, ChunkJob
+from recording.model.keeping import Protection
 from recording.model.manifest import Manifest
 from recording.model.metadata_file import MetadataFile
 from recording.model.recording import InFlightRecording, assemble
@@ -278,11 +279,13 @@ class RecordingStore:
         """Read the first revision of the manifest of an archived recording."""
         return await self._manifest(key, 1)
 
-    async def write_manifest(self, written: Manifest) -> bool:
+    async def write_manifest(self, written: Manifest, protection: Protection | None = None) -> bool:
         """Write a revision of a manifest; False if another run was quicker and wrote something else."""
         text = written.model_dump_json(by_alias=True, indent=2).encode()
         name = layout.manifest_blob(written.recording_key, written.revision)
-        return await self._blobs.create("archive", name, text) or await self._blobs.read("archive", name) == text
+        if await self._blobs.create("archive", name, text, protection):
+            return True
+        return await self._blobs.read("archive", name) == text
 
     async def is_archived(self, job: ChunkJob) -> bool:
         """Return whether a chunk's content is in the archive."""
