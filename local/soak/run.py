@@ -63,7 +63,7 @@ FEW_RECORDINGS, FEW_RETENTION_SECONDS = 20, 60.0
 REDELIVERY_SECONDS, LARGE_REDELIVERY_SECONDS = 25.0, 300.0
 TRICKLE_SECONDS, LARGE_TRICKLE_SECONDS = 5.0, 45.0
 # After how long the timer queues a chunk again. In a large run the queue's own tries come first, as in Azure: what is
-# queued twice is done twice (at 0.25 minutes 2,705 jobs for 395 recordings, at 1.0 some 1,800 for 375).
+# queued twice is done twice (at 0.25 minutes 2,705 jobs for 395 recordings, at 1.0 some 1,750 for 375).
 RESCUE_MINUTES, LARGE_RESCUE_MINUTES = 0.1, 1.0
 
 

@@ -306,7 +306,7 @@ class Finish:
         return written.model_copy(update={"consents": tuple(said.consents), "uncovered": uncovered})
 
     async def _protection(self, due: Due, now: datetime) -> Protection | None:
-        """Return what the platform is asked for the copies; the recording gets its retention class before the first.
+        """Return what the platform is asked for copies and manifest; the class of retention is set before the first.
 
         `now` is the time that the manifest is going to say: no policy may end later than the time of the recording.
         """

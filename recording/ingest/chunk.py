@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from recording.acs.content import Content
 from recording.clock import Clock, utc_now
-from recording.errors import ChunkError, SourceChanged
+from recording.errors import ChunkError, SourceChanged, SourceDamaged
 from recording.formats import media
 from recording.ingest.attempt import ARCHIVED_SECONDS, Attempt, begin_attempt, is_at_work
 from recording.ingest.facts import facts_of
@@ -288,7 +288,7 @@ class ChunkIngest:
     async def _settle(self, job: ChunkJob, attempt: Attempt | None) -> bool:
         """Return whether the blob that is there is the proved chunk; another one that nobody committed is deleted.
 
-        Raises ChunkErrors, and deletes nothing, if ACS doesn't have the document.
+        Raises ChunkErrors, and deletes nothing, if ACS doesn't have the document, or sends a page instead.
         """
         found = await self._blobs.stat("staging", job.content_blob)
         if found is None:
@@ -301,10 +301,14 @@ class ChunkIngest:
                 "chunk.unknown_blob",
                 recordingKey=job.recording_key,
                 documentId=job.document_id,
-                next="it is replaced, unless ACS says that it has no such document",
+                next="it is replaced if ACS has the document",
             )
             # Before what may be the only bytes are deleted.
-            await self._content.probe(job)
+            probe = await self._content.probe(job)
+            if media.is_text(probe.head):
+                raise SourceDamaged(
+                    f"staging has a blob of unknown origin, and the source nothing better: {probe.described}"
+                )
             await self._blobs.delete("staging", found.name, etag=found.etag)
             return False
         if attempt:

@@ -345,14 +345,17 @@ async def test_a_blob_that_no_ingest_committed_is_replaced(app: App, control: Co
     assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
 
 
-async def test_a_blob_that_no_ingest_committed_stays_when_it_is_all_there_is(app: App, control: Control) -> None:
-    """It is not deleted for a document that ACS no longer has; it is archived as it is, and not called proved."""
+@pytest.mark.parametrize(("kind", "error"), [("expired", SourceGone), ("html", SourceDamaged)])
+async def test_a_blob_that_no_ingest_committed_stays_when_it_is_all_there_is(
+    app: App, control: Control, kind: str, error: type[ChunkError]
+) -> None:
+    """ACS no longer has the document, or sends a page: the blob is archived as it is, and not called proved."""
     [job] = await announce(app, await control.recording(1000))
     body = mp4(1000)
     await put(app.settings, "staging", job.content_blob, body)
-    await control.fault("expired", "/recording/download/*", times=None)
+    await control.fault(kind, DOWNLOAD, times=None)
 
-    with pytest.raises(SourceGone):
+    with pytest.raises(error):
         await app.ingest.run(job)
 
     assert await stored_sha256(app, job) == hashlib.sha256(body).hexdigest()
