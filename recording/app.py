@@ -55,7 +55,7 @@ from recording.erasing.scope import ScopeFinder
 from recording.erasing.trail import TrailEraser
 from recording.errors import Misconfigured
 from recording.ingest.bulk import BulkIngest
-from recording.ingest.chunk import LAST_QUARTER, ChunkIngest, IngestLimits
+from recording.ingest.chunk import ChunkIngest, IngestLimits
 from recording.intake import backlog
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
@@ -70,6 +70,7 @@ from recording.keeping.ending import RetentionEnds
 from recording.keeping.follow import Follow
 from recording.keeping.searches import HoldSearches
 from recording.model import job
+from recording.model.attempts import LAST_QUARTER
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
 from recording.model.surroundings import Surroundings

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from secrets import SystemRandom
 
 from recording.archive.finish import Finish
-from recording.archive.hand_over import LAST_QUARTER, HandOver, next_step
+from recording.archive.hand_over import HandOver, next_steps
 from recording.archive.review import Review
 from recording.archive.run import FINISHES, PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
@@ -19,6 +20,7 @@ from recording.keeping.ending import RetentionEnds
 from recording.keeping.follow import Follow
 from recording.keeping.searches import HoldSearches
 from recording.model import layout
+from recording.model.attempts import LAST_QUARTER
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.recordings import RecordingStore
@@ -33,7 +35,7 @@ MANY_BLOBS, MUCH_TEXT = 256, 64 * 1024
 class TimerRun:
     """One run of the timer: it plans, and queues do the work. Urgent and cheap steps come first.
 
-    `budget_seconds` is for steps 2 to 6, and each recording has a quarter of it at most. A run by hand
+    `budget_seconds` is for steps 2 to 6, and each recording has a quarter of it, or half if few are late. A run by hand
     `archives_all` itself: it is made when the functions don't work.
     """
 
@@ -83,10 +85,12 @@ class TimerRun:
         # 4. Report stops that no event has announced, and clear the markers of those that one has.
         all_cleared = await self.unannounced.sweep(run)
 
-        # 5. Archive here what the queue has not archived in time.
+        # 5. Archive here what the queue has not archived in time. Few may take half of the time that is left. The order
+        # is of chance: those that hang, in each run again, must not always come before the others.
         late = [key for key in in_flight if key in run.due]
-        finish = partial(self.finish.one, seconds=run.quarter, note_endings=not all_cleared)
-        not_finished = await run.for_each(late, finish, share=run.quarter, at_once=FINISHES)
+        share = max(run.quarter, run.left / 2) if len(late) <= FINISHES else run.quarter
+        finish = partial(self.finish.one, seconds=share, note_endings=not all_cleared)
+        not_finished = await run.for_each(SystemRandom().sample(late, len(late)), finish, share=share, at_once=FINISHES)
 
         # 6. Go on with step 3 where time is left; what is due by now is archived by the next run.
         if not self.archives_all:
@@ -130,10 +134,10 @@ class TimerRun:
         await self.review.one(run, key, in_flight[key])
         if self.archives_all or key not in run.due:
             return
-        step = next_step(run.due[key].whole, run.now)
-        if step != "archive":
+        steps = next_steps(run.due[key].whole, run.now)
+        if "archive" not in steps:
             del run.due[key]
-        if step == "queue":
+        if "queue" in steps:
             await run.do(self.hand_over.one, key, seconds=run.quarter, failure="recording.not_handed_over")
 
 

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from recording import timer
 from recording.app import App
 from recording.archive.run import FINISHES
 from recording.intake.poison import PoisonQueues
@@ -82,6 +84,24 @@ async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App
     await hanging.aclose()
 
     assert ([job.again()], 0) == (report.jobs, report.not_reached)
+
+
+async def test_late_recordings_that_hang_do_not_always_come_first(
+    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chance decides: here it is for the youngest, which a run in the order of deadlines would never reach."""
+    keys = []
+    for number in range(5):
+        [job] = await stage(app, await control.recording(500), event_id=f"late-{number}")
+        keys.append(job.recording_key)
+    hanging = FaultyBlobs(app.settings).on("copy_to_archive", name="|".join(keys[:-1]), hangs=30)
+    monkeypatch.setattr(timer, "SystemRandom", lambda: SimpleNamespace(sample=lambda found, _: found[::-1]))
+
+    report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=4, parallelism=1)
+    await hanging.aclose()
+
+    assert keys[-1:] == report.archived
+    assert report.not_reached > 0
 
 
 async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: App, control: Control) -> None:

@@ -1,17 +1,18 @@
 """Puts each recording that is due on the queue `recording-archive`, whose function archives it.
 
 A note in staging says that it is queued. A message that got lost is queued again, and what the queue has not archived
-in time is left to the timer itself.
+in time the timer archives itself; what it can't do in its short time stays with the queue, too.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Literal
 
 from recording.archive.run import Run
 from recording.model import layout
+from recording.model.attempts import LAST_QUARTER
 from recording.model.job import ArchiveJob
 from recording.model.layout import StagedName
 from recording.model.recording import InFlightRecording
@@ -24,29 +25,31 @@ from recording.telemetry import log
 # to a share of the time for which the source keeps its files: several messages in a row may get lost. Where that is
 # hours only, the first pause is a share of it, too.
 AGAIN, AGAIN_SHARE, LONGEST_SHARE = timedelta(minutes=30), 16, 8
-# The share of a chunk's time at ACS after which the timer archives the recording itself, and how long the queue has
-# for it even then.
-LAST_QUARTER = 0.75
+# How long the queue has for a recording even in the last quarter.
 LAST_TURN, LAST_TURN_SHARE = timedelta(minutes=10), 48
 
 
-def next_step(recording: InFlightRecording, now: datetime) -> Literal["queue", "wait", "archive"]:
-    """Decide what the timer does with a recording that is due."""
+type Step = Literal["queue", "archive"]
+
+
+def next_steps(recording: InFlightRecording, now: datetime) -> tuple[Step, ...]:
+    """Decide what the timer does with a recording that is due: it queues it, archives it, both, or waits."""
     times = [(chunk.announced_at, chunk.deadline) for chunk in recording.chunks]
     announced_at, deadline = min(times, default=(now, now + AGAIN * AGAIN_SHARE))
-    return _step(recording.handed_over, announced_at, deadline - announced_at, now)
+    return _steps(recording.handed_over, announced_at, deadline - announced_at, now)
 
 
-def _step(
-    handed_over: Sequence[datetime], announced_at: datetime, life: timedelta, now: datetime
-) -> Literal["queue", "wait", "archive"]:
+def _steps(handed_over: Sequence[datetime], announced_at: datetime, life: timedelta, now: datetime) -> tuple[Step, ...]:
     if not handed_over:
-        return "queue"
+        return ("queue",)
+    steps: list[Step] = []
     last = max(handed_over)
     doubled = min(AGAIN, life / AGAIN_SHARE) * 2 ** min(len(handed_over) - 1, 10)
+    if last + min(doubled, life / LONGEST_SHARE) <= now:
+        steps.append("queue")
     if announced_at + LAST_QUARTER * life <= now and last + min(LAST_TURN, life / LAST_TURN_SHARE) <= now:
-        return "archive"
-    return "queue" if last + min(doubled, life / LONGEST_SHARE) <= now else "wait"
+        steps.append("archive")
+    return tuple(steps)
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,16 @@ class HandOver:
             announced_at = datetime.fromisoformat(min(announced))
         except ValueError:
             return False
-        return _step([time for _, time in notes], announced_at, self.retention, now) == "wait"
+        return not _steps([time for _, time in notes], announced_at, self.retention, now)
 
     async def one(self, run: Run, key: str) -> None:
         """Write the note that a recording is queued, and queue it: if the message gets lost, it is queued again."""
         note = layout.hand_over_blob(key, layout.attempt_id(run.now, token_hex(4)))
         await self.blobs.create("staging", note, b"{}")
+        if due := run.due.get(key):
+            # The run archives it as well, and then empties staging of all that it knows of.
+            whole = replace(due.whole, blobs=(*due.whole.blobs, StoredBlob(note, 2, "")))
+            run.due[key] = replace(due, whole=whole)
         await self.queue.send(ArchiveJob(recording_key=key).to_message())
         run.report.handed_over.append(key)
         log.info("recording.handed_over", recordingKey=key)

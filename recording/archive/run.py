@@ -90,6 +90,11 @@ class Run:
         return self._begun + self.seconds / 2
 
     @property
+    def left(self) -> float:
+        """The seconds until the run's time is over."""
+        return max(0.0, self._begun + self.seconds - time.monotonic())
+
+    @property
     def quarter(self) -> float:
         """The longest time for one recording, in seconds."""
         return self.seconds * _LARGEST_SHARE

@@ -19,6 +19,9 @@ from recording.model.record import Record
 # back after ten minutes (docs/functions-host.md#queue): the timer requeues a chunk only after that.
 QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
+# The share of a chunk's time at ACS after which the rest is its last quarter: a slow source keeps its streams even
+# while others wait, a chunk waits for no fan-out, and the timer archives its recording itself.
+LAST_QUARTER = 0.75
 # An attempt every hour for two days, five times each as the queue does, would be more: the oldest are of least use.
 KEPT = 100
 # Addresses of one document: of more nearly all are false, and each of them costs a try.
