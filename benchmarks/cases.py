@@ -78,11 +78,14 @@ _EVERYBODY = (READ, STREAM, TUNED, OURS, ARCHIVED)
 PLAN = (
     Case(SIZES["1MB"], LATENCY, (READ, TUNED, OURS), rounds=5, copies=9),
     *(Case(SIZES[size], CAPPED, _PIECES, rounds=5, copies=3) for size in ("64MB", "75MB")),
-    *(Case(SIZES[size], NONE, (*_PIECES, ARCHIVED), rounds=5, copies=3) for size in ("64MB", "75MB")),
+    # A tenth of a second each: what else the machine does decides about a single one.
+    *(Case(SIZES[size], NONE, (*_PIECES, ARCHIVED), rounds=5, copies=15) for size in ("64MB", "75MB")),
     *(Case(SIZES["75MB"], one, (*_PIECES, ARCHIVED), rounds=3, copies=3, secure=True) for one in (LATENCY, CAPPED)),
     Case(SIZES["75MB"], NONE, (*_PIECES, ARCHIVED), rounds=5, copies=3, secure=True),
     Case(SIZES["1.5GB"], CAPPED, (READ, STREAM, *_PIECES), rounds=3),
     Case(SIZES["1.5GB"], NONE, _EVERYBODY, rounds=5),
+    # What Azure sees: what docs/capacity-cost.md and docs/scale.md calculate follows from this row.
+    Case(SIZES["1.5GB"], CAPPED, (*_PIECES, ARCHIVED), secure=True),
     Case(SIZES["1.5GB"], NONE, (*_PIECES, ARCHIVED), rounds=3, secure=True),
     Case(SIZES["10GB"], CAPPED, _PIECES),
     Case(SIZES["10GB"], NONE, (ARCHIVED,)),

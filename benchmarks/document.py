@@ -1,7 +1,7 @@
 """Documents whose id says how large they are, so that no server needs a list of them.
 
 Source and sink derive the same bytes from the same id: the source serves them, and the sink, which
-drops what it is sent, serves them again when the proof reads back.
+drops what it is sent, serves them again when the archive copy is made and read.
 """
 
 import re

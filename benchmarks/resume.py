@@ -4,9 +4,9 @@ A process copies a chunk and is killed (SIGKILL) once the source has served a sh
 queue would, copies the chunk to its end. What the source has served in both beyond the chunk's length it served again.
 
 Ours asks storage which blocks are staged and have a receipt, and fetches the others: lost are the blocks that were in
-flight, eight of up to 32 MiB. So a chunk of at most 256 MiB may be in flight all at once, with nothing staged of it at
-half. All streams begin together and are equally quick here, so with a larger chunk it depends on where exactly the kill
-falls how far their blocks have got: ours is killed at more than one place.
+flight, eight of up to 32 MiB, the first of 8 MiB. So a chunk of at most 232 MiB may be in flight all at once, with
+nothing staged of it at half. All streams begin together and are equally quick here, so with a larger chunk it depends
+on where exactly the kill falls how far their blocks have got: ours is killed at more than one place.
 """
 
 import asyncio

@@ -195,7 +195,7 @@ param silenceHours int = 6
 @description('The https address at which your team reads docs/runbook.md. Alerts and the page link to its sections (RUNBOOK_URL); if empty, alerts only name them.')
 param runbookUrl string = ''
 
-@description('Log every request to both storage accounts in the workspace, to show who has read, written or deleted a recording.')
+@description('Log every request to the three storage accounts in the workspace, to show who has read, written or deleted a recording.')
 param accessLogs bool = true
 
 @description('Let the ACS resource report its recordings to the workspace, and compare them with the archive.')

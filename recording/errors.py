@@ -29,7 +29,7 @@ RecordingError                500 InternalServerError
     ├── SourceChanged         another length or ETag than before: start over, never mix
     ├── SourceSlow            the source is too slow while other chunks wait; what was staged is kept
     ├── SourceRefused         the URL isn't the document's, or not on an allowed host
-    └── NotProved             the blob in storage differs from what was fetched
+    └── NotProved             storage received other bytes than were sent, or keeps others
 """
 
 from collections.abc import Iterable, Mapping
@@ -259,7 +259,7 @@ class SourceRefused(ChunkError):
 
 
 class NotProved(ChunkError):
-    """The committed chunk differs from what was fetched; it is deleted and fetched again."""
+    """Storage received other bytes of a block than were sent; of a chunk of an older version: it keeps others."""
 
     code = "NotProved"
 

@@ -1,4 +1,4 @@
-"""SHA-256 of bytes in transit."""
+"""SHA-256 of bytes that are read: of archive copies, joined files and re-checks."""
 
 import asyncio
 import hashlib

@@ -2,11 +2,11 @@
 
 Many invocations in many processes work on a recording, over hours, and nothing passed between them
 could carry a trace context. So its trace id is derived, as the SHA-256 of its key: events, all
-attempts at all chunks and the timer's runs compute the same trace id.
+attempts at all chunks and the jobs that archive it compute the same trace id.
 
     recording.event     one file event; it links to the trace of the control operations
     chunk.ingest        one attempt at one chunk
-    recording.archive   one run of the timer that finished the recording
+    recording.archive   one attempt to archive the recording, by its job or by the timer
     control.start …     one control operation, in a trace derived from the recording id
 
 Control operations have no recording key, only the recording id. The file event of the Call Automation API has both

@@ -35,6 +35,15 @@ def test_there_is_one_section_for_each_alert() -> None:
     assert {*METRIC_RULES} < {*SECTIONS}
 
 
+def test_alerts_are_sorted_by_their_severity() -> None:
+    """In the table at the top, as the template has them, and the sections in its order."""
+    rows = re.findall(r"^\| (\d) \| (.+?) \|", RUNBOOK, re.MULTILINE)
+    told = [(name, int(severity)) for severity, names in rows for name in re.findall(r"\[([\w-]+)\]", names)]
+
+    assert dict(told) == {name: rule.properties["severity"] for name, rule in RULES.items()}
+    assert [name for name, _ in told] == list(SECTIONS)
+
+
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_section_says_what_how_much_and_what_to_do(name: str) -> None:
     """In one screen and in this order: the meaning, the query, the command, and what if that fails."""

@@ -243,7 +243,12 @@ def test_sums_of_money_are_those_of_the_table() -> None:
     cells = {beginning: Decimal(re.findall(r"[\d.]+", row(beginning)[3])[-1]) for beginning in PRICED}
     later = {"Functions, executions", "Changing the tier", "Archive, second and third", "Archive, from then on"}
     stored = cells["Staging, kept after deletion"] + cells["Archive, first month"]
-    idle = cells["Functions, timer"] + cells["Storage, lists"]
+    runs = int(row("Functions, timer")[1].split()[0].replace(",", ""))
+    other, lists = (int(row("a run of the timer (")[column]) * runs for column in (3, 5))
+    priced = ((other, "Storage, reads and other"), (lists, "Storage, lists"))
+    idle = round(
+        cells["Functions, timer"] + sum(count * Decimal(row(one)[2].split()[0]) / 10_000 for count, one in priced), 2
+    )
     said = re.search(
         r"about USD (\d+) in the first month, of which (\d+) .+? about USD ([\d.]+) a month", flat(costs())
     )
