@@ -500,7 +500,7 @@ async def page_file(req: func.HttpRequest) -> func.HttpResponse:
 @doors.key("POST", "callbacks", Shape(Anything, body=Anything, errors=(401, 503)))
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
     """Receive the callbacks of ACS: events in any form, with a token if ACS_RESOURCE_ID is set."""
-    received = read_events(req)
+    received = await read_events(req)
     if validation := answer_validation(received):
         return validation
     use_cases = await ready()

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -191,7 +191,9 @@ class Content:
         declared = _part(response, len(body)).total if is_part else response.headers.get("Content-Length")
         if not body or (declared is not None and str(len(body)) != str(declared).strip()):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
-        if problem := _problem(body):
+        # A body that ends with its connection may have been cut.
+        is_delimited = declared is not None or response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        if problem := _problem(body, is_delimited=is_delimited):
             raise SourceDamaged(f"the source sent {problem} instead of the metadata file")
         return body
 
@@ -335,7 +337,8 @@ class Content:
                 response = await self._client.send_request(request, stream=True)
             except ClientAuthenticationError as failed:
                 raise SourceUnavailable(_REFUSED.format("no token")) from failed
-            except AzureError as failed:
+            # azure-core reads headers, which may say anything, and some of what it can't read is a ValueError.
+            except (AzureError, ValueError) as failed:
                 raise SourceUnavailable(f"ACS could not be reached ({type(failed).__name__})") from failed
             try:
                 if response.status_code in (301, 302, 303, 307, 308):
@@ -355,6 +358,13 @@ class _Retry(AsyncRetryPolicy[Any, Any]):
         """Wait before the next try."""
         with pausing.get()():
             await super().sleep(*args, **kwargs)
+
+    def get_retry_after(self, response: Any) -> float | None:
+        """Return the seconds that an answer asks for; None for one that asks for no time that can be read."""
+        try:
+            return super().get_retry_after(response)
+        except ValueError:
+            return None
 
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
         """Return whether to try again after this answer."""
@@ -492,20 +502,24 @@ def _validator(response: AsyncHttpResponse) -> str | None:
     return modified if age >= _CLOCKS_DIFFER else None
 
 
-def _problem(body: bytes) -> str | None:
-    """Describe a body that can't be a metadata file, or return None; of a large one only both ends are examined."""
+def _problem(body: bytes, *, is_delimited: bool) -> str | None:
+    """Describe a body that can't be a metadata file, or return None; of a large one only both ends are examined.
+
+    One that begins and ends as an object but can't be parsed is kept, unless it may have been cut: what it says may be
+    of use to somebody else.
+    """
+    if len(body) <= payload.LARGEST_READ:
+        # In any encoding of Unicode.
+        with suppress(ValueError, RecursionError):
+            parsed = json.loads(body)
+            if isinstance(parsed, dict):
+                return "an error" if payload.is_error(parsed) else None
     ends = body[:_END].lstrip().removeprefix(codecs.BOM_UTF8).lstrip()[:1] + body[-_END:].rstrip()[-1:]
     if ends[:1] == b"<":
         return "a page"
     if ends != b"{}":
         return "a body that isn't a JSON object"
-    if len(body) > payload.LARGEST_READ:
-        return None
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
-        return "a body that isn't JSON"
-    return "an error" if payload.is_error(parsed) else None
+    return None if is_delimited else "a body without a length that isn't JSON"
 
 
 def _content_type(response: AsyncHttpResponse) -> str:

@@ -3,6 +3,7 @@
 The same for both APIs: a client sends its requests inside `translated()`, with `ConnectRetry` as its only retry.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -25,6 +26,9 @@ from recording.telemetry import log
 # A caller waits for the answer: the platform gives up at 230 s (docs/functions-host.md#http).
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 REFUSALS = (401, 403)
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Of a text that is only passed on, in characters.
+_LONGEST = 1024
 _REFUSED = (
     "ACS refused this app's credentials ({}); check ACS_CONNECTION_STRING (or the identity's role on the ACS resource) "
     "and this machine's clock"
@@ -87,10 +91,12 @@ def raise_for(response: Any) -> NoReturn:
     error = body.get("error") if isinstance(body.get("error"), dict) else body
     assert isinstance(error, dict)  # noqa: S101 - for the type checker: one of the two dicts above
     status = response.status_code
-    code = str(error.get("code") or "") or None
+    # It becomes a header of the answer.
+    named = _CODE.fullmatch(str(error.get("code") or ""))
+    code = named[0] if named else None
     # The message may repeat what was sent, and the callback URL has a key of this app in its query.
-    message = urls.strip_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
-    target = str(error.get("target") or "") or None
+    message = urls.strip_queries(str(error.get("message") or "")[:_LONGEST]) or f"ACS answered with {status}"
+    target = str(error.get("target") or "")[:_LONGEST] or None
     if status == 400:
         raise BadRequest(message, code=code, target=target)
     if status == 404:

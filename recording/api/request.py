@@ -16,6 +16,7 @@ from recording.model.caller import Caller, RepeatKey
 from recording.model.envelope import split_events
 from recording.model.record import first_problem
 from recording.model.roles import Principal
+from recording.workers import compute
 
 LARGEST_BODY = 64 * 1024
 # Event Grid sends 1 MiB at most (docs/acs-contract.md#delivery-semantics); base64 and JSON in JSON make it longer.
@@ -56,13 +57,14 @@ def read_bytes(req: func.HttpRequest, *, most: int) -> bytes:
     return body
 
 
-def read_events(req: func.HttpRequest) -> list[str]:
+async def read_events(req: func.HttpRequest) -> list[str]:
     """Read the events of a callback, in any form (docs/acs-contract.md#forms-of-an-event).
 
     Each is the text of one event, or of what the body has instead of one, which is for the quarantine. Raises TooLarge,
     LengthRequired, or BadRequest for an empty body.
     """
-    events = split_events(read_bytes(req, most=LARGEST_EVENTS), req.headers)
+    body = read_bytes(req, most=LARGEST_EVENTS)
+    events = await compute(lambda: split_events(body, req.headers), is_long=len(body) > LARGEST_BODY)
     if events == [""]:
         raise BadRequest("the body is empty", target="body")
     return events

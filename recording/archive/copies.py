@@ -35,7 +35,7 @@ from recording.workers import run_each
 # Of one recording; half of those of a process.
 AT_ONCE = 8
 COPIES = 16
-# Of a process: each pass holds 16 MiB, and one core hashes what four read.
+# Of a process: each pass holds 12 MiB, and one core hashes what four read.
 PASSES = 4
 # Blobs of a recording; up to here it costs less to begin each copy again than to list what is there.
 _MANY = 64

@@ -11,7 +11,7 @@ from recording.archive.erased import ErasedRecordings
 from recording.archive.run import Due, Run
 from recording.errors import ManifestUnreadable
 from recording.model import layout, manifest
-from recording.model.attempts import Attempts, Failure
+from recording.model.attempts import LAST_QUARTER, Attempts, Failure
 from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
 from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightChunk, InFlightRecording, first_said
@@ -45,12 +45,17 @@ def _waits_for_no_chunk(recording: InFlightRecording) -> bool:
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
     """Decide which chunks go back to the queue: not staged, not lost, and the time of their next try has come."""
 
-    # A fan-out queues every chunk that is due. A second one beside it would have them fetched twice.
-    working = recording.fan_out_worked_at
-    if working and now < working + first:
-        return []
+    # A fan-out queues every chunk that is due. A second one beside it would have them fetched twice. But it may take
+    # hours, and one of its first chunks that failed has its tries before the deadline nevertheless.
+    began, worked = recording.fanned_out_at, recording.fan_out_worked_at
+
+    def is_left_to_fan_out(chunk: InFlightChunk) -> bool:
+        is_late = chunk.announced_at + LAST_QUARTER * (chunk.deadline - chunk.announced_at) <= now
+        since = began if is_late else worked
+        return since is not None and now < since + first
+
     missing = (c for c in recording.chunks if not c.is_staged and not c.is_lost)
-    return [c for c in missing if c.requeue_at(first) <= now]
+    return [c for c in missing if c.requeue_at(first) <= now and not is_left_to_fan_out(c)]
 
 
 async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]) -> Due:

@@ -72,8 +72,9 @@ class BulkIngest:
     async def _ingest_in_turn(self, chunk: ChunkJob, *, is_redelivered: bool) -> None:
         """Ingest a chunk; what it waits is part of its budget, since `functionTimeout` counts from the message."""
         began = time.monotonic()
-        async with asyncio.timeout(self._ingest.limits.budget_seconds * _LONGEST_WAIT):
-            await self._turn.acquire()
+        with self._ingest.streams.waiting():
+            async with asyncio.timeout(self._ingest.limits.budget_seconds * _LONGEST_WAIT):
+                await self._turn.acquire()
         try:
             await self._ingest.run(chunk, waited=time.monotonic() - began, is_redelivered=is_redelivered)
         finally:

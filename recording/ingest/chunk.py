@@ -16,14 +16,14 @@ from datetime import timedelta
 
 from recording.acs.content import Content
 from recording.clock import Clock, utc_now
-from recording.errors import ChunkError, SourceChanged, SourceDamaged
+from recording.errors import ChunkError, NotProved, SourceChanged, SourceDamaged
 from recording.formats import media
 from recording.ingest.attempt import ARCHIVED_SECONDS, Attempt, begin_attempt, is_at_work
 from recording.ingest.facts import facts_of
 from recording.ingest.legacy import LegacyProof
 from recording.ingest.recheck import Recheck
 from recording.ingest.streams import Line, Pace, Streams
-from recording.ingest.transfer import Transfer
+from recording.ingest.transfer import BLOCK_TRIES, Transfer
 from recording.model import payload
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
@@ -37,8 +37,6 @@ from recording.workers import Turns, begin
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
 BUDGET_SECONDS = 25 * 60.0
-# A share of the retention: after it a slow source keeps its streams, even while others wait.
-LAST_QUARTER = 0.75
 # A share of the budget of an attempt, for a file that must come in one request: the rest is for reading it twice.
 _ONE_REQUEST = 1 / 4
 # A hundred bytes each.
@@ -85,7 +83,7 @@ class ChunkIngest:
         self._tombstones = tombstones
         self._content = content
         self._clock = clock
-        self._streams = Streams(limits.parallelism, limits.pace)
+        self.streams = Streams(limits.parallelism, limits.pace)
         self._turns = Turns()
         self._large_files = asyncio.Semaphore(_LARGE_FILES)
         # The names of chunks at which this process was last: a message may be delivered twice, though not by its count.
@@ -140,7 +138,7 @@ class ChunkIngest:
             del self._recent[next(iter(self._recent))]
 
     def _line(self, job: ChunkJob) -> AbstractContextManager[Line]:
-        return self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job))
+        return self.streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job))
 
     async def _is_archived(self, job: ChunkJob) -> bool:
         """Return whether the archive has the chunk; False if it doesn't say so soon."""
@@ -321,9 +319,7 @@ class ChunkIngest:
         facts = facts_of(transfer, verdict, attempt=attempt.id if attempt else None)
         content_type = media.CONTENT_TYPES[facts.kind] if facts.kind else _UNKNOWN_TYPE
         if transfer.data is not None:
-            write = self._blobs.put_chunk(
-                job.content_blob, transfer.data, facts.to_metadata(), crc=transfer.crc, content_type=content_type
-            )
+            write = self._put(job, transfer.data, facts.to_metadata(), crc=transfer.crc, content_type=content_type)
         else:
             write = self._blobs.commit_blocks(
                 job.content_blob, transfer.block_ids, facts.to_metadata(), content_type=content_type
@@ -342,6 +338,23 @@ class ChunkIngest:
             remarks=verdict.remarks,
         )
         return True
+
+    async def _put(self, job: ChunkJob, data: bytes, metadata: dict[str, str], *, crc: int, content_type: str) -> bool:
+        """Write a small chunk, again as often as a block if storage received other bytes; False if there is a blob."""
+        for number in range(1, BLOCK_TRIES):
+            try:
+                return await self._blobs.put_chunk(job.content_blob, data, metadata, crc=crc, content_type=content_type)
+            except NotProved as failed:
+                log.warning(
+                    "block.retried",
+                    documentId=job.document_id,
+                    offset=0,
+                    bytes=len(data),
+                    attempt=number,
+                    reason=failed.message,
+                )
+                await asyncio.sleep(self.limits.block_pause_seconds * 2**number)
+        return await self._blobs.put_chunk(job.content_blob, data, metadata, crc=crc, content_type=content_type)
 
 
 async def _failure(step: Awaitable[None]) -> Exception | None:

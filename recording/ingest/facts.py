@@ -39,5 +39,6 @@ def facts_of(transfer: Transfer, verdict: ChunkVerdict, *, attempt: str | None) 
 
 
 def etag_of(probe: Probe) -> str:
-    """Return the source's ETag as blob metadata can hold it, which has 8 KiB in all."""
-    return "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')[:256].strip()
+    """Return the source's ETag as blob metadata can hold it, which has 8 KiB in all, without double blanks."""
+    printable = "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')
+    return " ".join(printable.split())[:256].strip()

@@ -198,6 +198,7 @@ class Streams:
         self._count = self._free = count
         self._lines: list[Line] = []
         self._waiting: list[tuple[Line, asyncio.Future[None]]] = []
+        self._before = 0
 
     @contextmanager
     def line(self, recording: str, *, may_be_given_up: Callable[[], bool]) -> Iterator[Line]:
@@ -210,6 +211,17 @@ class Streams:
         finally:
             looking.cancel()
             self._lines.remove(line)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Register a chunk that waits for its turn to be in line at all: it is one of the others that wait."""
+        self._before += 1
+        for line in self._lines:
+            self._give_up_if_slow(line)
+        try:
+            yield
+        finally:
+            self._before -= 1
 
     async def acquire(self, line: Line) -> None:
         """Wait for a stream."""
@@ -254,7 +266,7 @@ class Streams:
 
     def _others_wait(self, line: Line) -> bool:
         waiting = any(one is not line and not granted.done() for one, granted in self._waiting)
-        return waiting or len(self._lines) > self.pace.crowd
+        return waiting or self._before > 0 or len(self._lines) > self.pace.crowd
 
     async def _look(self, line: Line) -> None:
         """Measure the pace of a chunk until it ends."""

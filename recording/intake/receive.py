@@ -172,18 +172,6 @@ class Intake:
         if await self.is_erased(event):
             await self._drop(event)
             return []
-        if event.exported:
-            # These files are in the team's own storage already: they have no deadline, and nothing is copied.
-            kept = await self._recordings.keep_export(event, text, received_at=received_at)
-            log.info(
-                "recording.exported",
-                eventId=event.id,
-                recordingKey=key,
-                recordingId=event.recording_id,
-                documentIds=[chunk.document_id for chunk in event.exported],
-                blob=kept.blob,
-                duplicate=not kept.is_new,
-            )
         jobs: list[ChunkJob] = []
         if event.chunks:
             kept = await self._recordings.keep_event(event, text, received_at=received_at)
@@ -201,6 +189,9 @@ class Intake:
                 chunks=len(once),
                 duplicate=not kept.is_new,
             )
+        if event.exported:
+            # After the fact of what has a deadline: this one is in the archive, which may be silent.
+            await self._keep_export(event, text, received_at=received_at)
         if event.problems:
             # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
             await self._quarantine.keep(text, list(event.problems), received_at=quarantined_at)
@@ -216,15 +207,32 @@ class Intake:
     async def is_erased(self, event: FileStatusUpdated) -> bool:
         """Return whether an event is about an erased recording, as far as the archive answers.
 
-        One of exported files leaves facts in the archive, where nothing looks again, and its files have no deadline: if
-        that can't be read, it must come again. Raises azure-core's errors and TimeoutError for it.
+        One of exported files only leaves facts in the archive, where nothing looks again, and its files have no
+        deadline: if that can't be read, it must come again. Raises azure-core's errors and TimeoutError for it.
         """
-        named = Named.by_event(event)
-        if event.exported:
-            async with asyncio.timeout(self._ending_timeout):
-                return (await self._tombstones.find(named)).whole is not None
-        found = await self._tombstones.find_if_possible(named, recording_key=event.recording_key)
+        if not event.chunks:
+            return await self._is_surely_erased(event)
+        found = await self._tombstones.find_if_possible(Named.by_event(event), recording_key=event.recording_key)
         return found.whole is not None
+
+    async def _is_surely_erased(self, event: FileStatusUpdated) -> bool:
+        async with asyncio.timeout(self._ending_timeout):
+            return (await self._tombstones.find(Named.by_event(event))).whole is not None
+
+    async def _keep_export(self, event: FileStatusUpdated, text: str, *, received_at: datetime) -> None:
+        """Record the files that are in the team's own storage: they have no deadline, and nothing is copied."""
+        if event.chunks and await self._is_surely_erased(event):
+            return
+        kept = await self._recordings.keep_export(event, text, received_at=received_at)
+        log.info(
+            "recording.exported",
+            eventId=event.id,
+            recordingKey=event.recording_key,
+            recordingId=event.recording_id,
+            documentIds=[chunk.document_id for chunk in event.exported],
+            blob=kept.blob,
+            duplicate=not kept.is_new,
+        )
 
     async def _drop(self, event: FileStatusUpdated) -> None:
         """Keep nothing of an event of an erased recording, and no longer wait for it."""

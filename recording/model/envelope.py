@@ -16,6 +16,8 @@ from urllib.parse import unquote
 
 from recording.errors import BadEvent
 
+# Of one request (docs/acs-contract.md#delivery-semantics): an array of more entries is not of Event Grid.
+MOST_EVENTS = 5000
 _HEADER = "ce-"
 # The body has the data, and its Content-Type the type of the data (docs/acs-contract.md#forms-of-an-event).
 _NOT_A_HEADER = ("data", "data_base64", "datacontenttype")
@@ -42,6 +44,8 @@ def read_envelope(text: str) -> Envelope:
     """Read the envelope of one event; raises BadEvent if the text isn't a JSON object."""
     body = decode(text)
     if not isinstance(body, dict):
+        if isinstance(body, list) and len(body) > MOST_EVENTS:
+            raise BadEvent(f"it is an array of more than {MOST_EVENTS:,} entries; a request has so many events at most")
         raise BadEvent("the event is not JSON" if isinstance(body, str) else "an event is a JSON object")
     members = fold(body)
     return Envelope(
@@ -55,10 +59,11 @@ def read_envelope(text: str) -> Envelope:
 
 
 def split_events(body: bytes, headers: Mapping[str, str] | None = None) -> list[str]:
-    """Split a request body into the texts of its events; raises nothing.
+    """Split a request body into the texts of its events, equal ones once; raises nothing.
 
-    An event in CloudEvents' binary mode gets the text of the same event in structured mode. What isn't text gets that
-    of an event with nothing but `data_base64`.
+    An array of more than 5,000 entries is not split, so that quarantine keeps it as one. An event in CloudEvents'
+    binary mode gets the text of the same event in structured mode. What isn't text gets that of an event with nothing
+    but `data_base64`.
     """
     named = {name.lower(): value for name, value in (headers or {}).items()}
     attributes = _attributes(named)
@@ -69,11 +74,11 @@ def split_events(body: bytes, headers: Mapping[str, str] | None = None) -> list[
         return [_to_structured(attributes, named.get("content-type"), body, text)]
     if text is None:
         return [json.dumps({"data_base64": base64.b64encode(body).decode()})]
-    if not isinstance(value, list):
+    if not isinstance(value, list) or len(value) > MOST_EVENTS:
         return [text]
     try:
         # In ASCII: an escaped half of a surrogate pair is JSON, but cannot be written in UTF-8.
-        return [json.dumps(entry) for entry in value]
+        return list(dict.fromkeys(json.dumps(entry) for entry in value))
     except RecursionError:
         return [text]
 

@@ -127,7 +127,8 @@ def _file_status(identity: str, event: Envelope, *notes: str) -> FileStatusUpdat
         event, file, recording_id=recording_id, server_call_id=server_call_id, chunks=read.chunks
     )
     content_type, channel_type, format_type = file.types
-    sorted_out = [(c, is_exported(c, file.storage_type)) for c in read.chunks]
+    # One that an entry says is still at ACS is fetched, whatever another entry says of it.
+    fetched = {c.document_id for c in read.chunks if not is_exported(c, file.storage_type)}
     return FileStatusUpdated(
         id=identity,
         time=time,
@@ -137,10 +138,10 @@ def _file_status(identity: str, event: Envelope, *notes: str) -> FileStatusUpdat
         start=start,
         duration_ms=file.recording_duration_ms,
         session_end_reason=file.session_end_reason,
-        chunks=tuple(c for c, exported in sorted_out if not exported),
+        chunks=tuple(c for c in read.chunks if not is_exported(c, file.storage_type)),
         problems=read.problems,
         derived=(*notes, *about_times, *about_call, *_storage_notes(read.chunks, file.storage_type), *read.derived),
-        exported=tuple(c for c, exported in sorted_out if exported),
+        exported=tuple(c for c in read.chunks if c.document_id not in fetched),
         content_type=content_type,
         channel_type=channel_type,
         format_type=format_type,
@@ -272,13 +273,15 @@ class ReadChunks:
 def read_chunks(entries: list[Any]) -> ReadChunks:
     """Read the entries that name a document.
 
-    Two documents with one index are both kept, and so are two indices of one document.
+    Two documents with one index are both kept, and so are two indices or two addresses of one document.
     """
     problems: dict[str, list[int]] = defaultdict(list)
     derived: dict[str, list[int]] = defaultdict(list)
     # By document id: the index that was announced, the position of the entry, the chunk.
     found: dict[str, tuple[int | None, int, AnnouncedChunk]] = {}
     others: dict[tuple[str, int], None] = {}
+    # By document id: addresses that differ from those of its first entries.
+    elsewhere: dict[tuple[str, str | None, str | None], None] = {}
     for position, entry in enumerate(entries):
         try:
             fields = payload.ChunkFields.model_validate(entry)
@@ -297,9 +300,21 @@ def read_chunks(entries: list[Any]) -> ReadChunks:
         index, first, known = found.get(document_id, (fields.index, position, chunk))
         if fields.index is not None and index is not None and fields.index != index:
             others[document_id, fields.index] = None
-        found[document_id] = (fields.index if index is None else index, first, _fill(known, chunk))
+        filled = _fill(known, chunk)
+        found[document_id] = (fields.index if index is None else index, first, filled)
+        addresses = chunk.content_location, chunk.metadata_location
+        if addresses[0] not in (None, filled.content_location) or addresses[1] not in (None, filled.metadata_location):
+            elsewhere[document_id, *addresses] = None
     numbered = {chunk.document_id: chunk for chunk in _number(found.values(), derived)}
-    again = (replace(numbered[document_id], index=index) for document_id, index in others)
+    again = [replace(numbered[document_id], index=index) for document_id, index in others]
+    again += [
+        replace(
+            numbered[document_id],
+            content_location=content or numbered[document_id].content_location,
+            metadata_location=metadata or numbered[document_id].metadata_location,
+        )
+        for document_id, content, metadata in elsewhere
+    ]
     return ReadChunks(
         tuple(sorted((*numbered.values(), *again), key=lambda c: (c.index, c.document_id))),
         _summarize(problems),

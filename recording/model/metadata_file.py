@@ -75,7 +75,7 @@ class MetadataFile(Record):
     def to_note(self) -> str | None:
         """Write it as one value of a blob's metadata, in ASCII; None if it has no room there."""
         said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        text = json.dumps(said, separators=(",", ":"))
+        text = json.dumps(said, separators=(",", ":")).replace("  ", "\\u0020\\u0020")
         return text if len(text) <= LARGEST_NOTE else None
 
     @classmethod

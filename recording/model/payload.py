@@ -23,6 +23,8 @@ LONGEST_LOCATION = 8192
 LARGEST_READ = 256 * 1024
 # Of an id: no id of the service has a quarter of it (docs/acs-contract.md#server-call-id).
 LONGEST_ID = 4096
+# A year is longer than any chunk: what is longer would not fit into the calendar.
+LONGEST_CHUNK = timedelta(days=366)
 # Of a text that is only passed on, in characters: it reaches log lines and manifests.
 LONGEST_TEXT = 1024
 
@@ -82,6 +84,8 @@ OrEmpty = WrapValidator(_or_empty)
 Word = Annotated[str | None, BeforeValidator(_word)]
 Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=layout.LARGEST_INDEX)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# By the structure of a file, whose fields may say anything.
+Seconds = Annotated[float | None, Field(ge=0, le=LONGEST_CHUNK.total_seconds(), allow_inf_nan=False), OrNone]
 ServerCallId = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
 # An id that is too long is none: its beginning would be another id.
 Id = Annotated[str | None, Field(min_length=1, max_length=LONGEST_ID), OrNone]
@@ -340,8 +344,7 @@ def _parse_file(body: bytes) -> _File:
 
 
 def _said(file: _File) -> MetadataFile:
-    # A year is longer than any chunk: what is longer would not fit into the calendar.
-    longest = timedelta(days=366) / timedelta(milliseconds=1)
+    longest = LONGEST_CHUNK / timedelta(milliseconds=1)
     pauses = [
         Pause(start=one.start_time, ms=min(one.duration or 0, longest))
         for one in file.pause_resume_intervals or ()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recording import crc64
 from recording.formats.media import Kind
-from recording.model.payload import OrNone
+from recording.model.payload import OrNone, Seconds
 from recording.model.record import Record
 from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
@@ -58,7 +58,7 @@ class ChunkFacts(BaseModel):
     sha256: str | None = None
     proved_at: Annotated[datetime | None, OrNone] = None
     blocks_compared: Annotated[int | None, OrNone] = None
-    seconds: Annotated[float | None, OrNone] = None
+    seconds: Seconds = None
     version: str | None = None
     crc64: str | None = None
     block_crcs: str | None = None
@@ -126,7 +126,7 @@ class CopyProof(Record):
     crc64: str
     sha256: str
     kind: Kind | None = None
-    seconds: float | None = None
+    seconds: Seconds = None
     verdict: ChunkVerdict
     proved_at: datetime
 

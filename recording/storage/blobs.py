@@ -40,7 +40,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 from recording import crc64, urls
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
-from recording.errors import NotFound, describe
+from recording.errors import NotFound, NotProved, describe
 from recording.model.keeping import Protection
 from recording.model.proof import ByteRange
 from recording.model.stored import Container, ProtectedBlob, StoredBlob, StoredVersion
@@ -69,6 +69,8 @@ LINK_LIFE = timedelta(minutes=5)
 _COPY_LINK_LIFE = timedelta(hours=1)
 _DELEGATION_LIFE = timedelta(hours=6)
 _SAME = MatchConditions.IfNotModified
+# The error of the service for a body that hasn't the CRC64 of its header.
+_OTHER_BYTES = "Crc64Mismatch"
 _WITHOUT_VERSIONS = ["snapshots", "deleted", "uncommittedblobs"]
 _EVERYTHING = [*_WITHOUT_VERSIONS, "versions", "immutabilitypolicy", "legalhold"]
 
@@ -82,7 +84,7 @@ class CopyDiffers(CopyFailed):
 
 
 class Blobs:
-    """The blobs of the three containers; close it with `aclose`."""
+    """The blobs of all containers; close it with `aclose`."""
 
     def __init__(
         self,
@@ -163,7 +165,7 @@ class Blobs:
             data,
             metadata={"sha256": hashlib.sha256(data).hexdigest(), **metadata},
             content_settings=ContentSettings(content_type=media_type),
-            # The service compares a CRC: unlike a chunk, a fact is not read back.
+            # The service compares a CRC: unlike the archive copy of a chunk, a fact is not read again.
             validate_content=True,
             overwrite=False,
         )
@@ -366,7 +368,7 @@ class Blobs:
         try:
             answer = await block.stage_block_from_url(block_id, link, part.offset, part.length, headers=headers)
         except HttpResponseError as failed:
-            if getattr(failed, "error_code", None) == "Crc64Mismatch":
+            if getattr(failed, "error_code", None) == _OTHER_BYTES:
                 what = f"bytes {part.offset} to {part.offset + part.length} of {source.name}"
                 raise CopyDiffers(f"{what} are not those that were recorded when the chunk came") from None
             if failed.status_code == 412:
@@ -382,7 +384,7 @@ class Blobs:
     async def put_chunk(self, name: str, data: bytes, metadata: dict[str, str], *, crc: int, content_type: str) -> bool:
         """Create a chunk by one request; False if a blob of this name exists already.
 
-        The service refuses bytes with another CRC64 (docs/azure-storage.md#checksums-in-answers).
+        The service refuses bytes with another CRC64 (docs/azure-storage.md#checksums-in-answers): that is NotProved.
         """
         try:
             await self._blob("staging", name).upload_blob(
@@ -394,6 +396,10 @@ class Blobs:
             )
         except (ResourceExistsError, ResourceModifiedError):
             return False
+        except HttpResponseError as failed:
+            if getattr(failed, "error_code", None) != _OTHER_BYTES:
+                raise
+            raise NotProved("storage received other bytes of a chunk than were sent") from None
         return True
 
     async def commit_blocks(
@@ -431,7 +437,7 @@ class Blobs:
         Ranges that are `longest` bytes instead, LONGEST_READ at most, cost fewer requests and more memory.
 
         The speed of a single connection to storage is limited: 1.5 GB at 25 MB/s took 61 s with one range
-        after the other, 8 s with eight at once (benchmarks, `proof_seconds`).
+        after the other, 8 s with eight at once (measured with the sink of the benchmarks).
         """
         blob = self._blob(where, found.name)
 

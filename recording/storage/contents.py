@@ -11,7 +11,7 @@ from recording.storage.blobs import LONGEST_READ, Blobs
 from recording.storage.hashing import Sha256
 
 # Ranges of 4 MiB at once, which are held in memory.
-_PREFETCH = 4
+_PREFETCH = 3
 
 
 @dataclass(frozen=True)

@@ -289,15 +289,51 @@ async def test_a_range_that_says_nothing(content: Content, origin: Origin, span:
         await content.probe(JOB)
 
 
-@pytest.mark.parametrize(
-    "body", [b"not JSON", b"\xff\xfe\x00", b"[]", b"null", b'{"a":', b"{,}", b"{" + b"[" * 99_000 + b"}"]
-)
+@pytest.mark.parametrize("body", [b"not JSON", b"\xff\xfe\x00", b"[]", b"null", b'{"a":'])
 async def test_what_is_no_json_object_is_no_metadata_file(content: Content, origin: Origin, body: bytes) -> None:
     """It is asked for again: the first bytes that are kept would be the last."""
     origin.replies((200, body, {"Content-Type": "application/json"}))
 
-    with pytest.raises(SourceDamaged, match=r"isn't (?:JSON|a JSON object)"):
+    with pytest.raises(SourceDamaged, match="isn't a JSON object"):
         await content.metadata(JOB)
+
+
+UNREADABLE = [
+    *(b"{,}", b"{" + b"[" * 99_000 + b"}", b'{"callId": "Andr\xe9"}', b'{"chunkDuration": ' + b"9" * 5000 + b"}"),
+    *(b'{"a": "}', b'{"callId": "x",}', b'{"callId": "x"}\n{"callId": "y"}'),
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+async def test_a_metadata_file_that_cannot_be_read_is_kept(content: Content, origin: Origin, body: bytes) -> None:
+    """It came as a whole, and has what an object begins and ends with; but nothing tells where this one ends.
+
+    An answer of HTTP/1.0 ends with its connection.
+    """
+    origin.replies((200, body, {"Content-Type": "application/json"}))
+    assert body == await content.metadata(JOB)
+
+    async def old(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+        request.transport.close()
+        return web.Response()
+
+    origin.answer = old
+
+    with pytest.raises(SourceDamaged, match="without a length that isn't JSON"):
+        await content.metadata(JOB)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32-be", "utf-8-sig"])
+async def test_a_metadata_file_may_have_any_encoding_of_unicode(
+    content: Content, origin: Origin, encoding: str
+) -> None:
+    """JSON says which."""
+    body = '{"callId": "x"}'.encode(encoding)
+    origin.replies((200, body, {"Content-Type": "application/json"}))
+
+    assert body == await content.metadata(JOB)
 
 
 @pytest.mark.parametrize("tail", [b"", b'"chunkIndex": 0'])

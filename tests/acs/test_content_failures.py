@@ -6,6 +6,7 @@ import time
 
 import pytest
 from aiohttp import web
+from azure.core.pipeline.transport import AsyncHttpTransport
 
 from recording.acs.content import Content
 from recording.config.resource import Resource
@@ -246,3 +247,20 @@ async def test_a_source_that_hangs(origin: Origin) -> None:
             await client.read(JOB, PROBE, offset=0, length=1_000)
     finally:
         await client.aclose()
+
+
+@pytest.mark.parametrize("when", ["soon", "Mon, 99 Foo", "1e400"])
+@pytest.mark.parametrize("status", [404, 429, 503])
+async def test_a_retry_after_that_cannot_be_read_asks_for_nothing(
+    content: Content, origin: Origin, monkeypatch: pytest.MonkeyPatch, status: int, when: str
+) -> None:
+    """The status decides what the failure is, as without it."""
+
+    async def at_once(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(AsyncHttpTransport, "sleep", at_once)
+    origin.replies((status, b"", {"Retry-After": when}))
+
+    with pytest.raises(SourceGone if status == 404 else SourceUnavailable):
+        await content.probe(JOB)

@@ -50,6 +50,10 @@ async def service(request: pytest.FixtureRequest, origin: Origin) -> AsyncIterat
             ("8527", "Invalid join identity.", None),
         ),
         ({"code": 8527, "message": "numeric"}, ("8527", "numeric", None)),
+        # It becomes a header of this app's answer.
+        ({"code": "a\r\nb: c", "message": "odd"}, ("BadRequest", "odd", None)),
+        ({"code": "a" * 65, "message": "m" * 2000}, ("BadRequest", "m" * 1024, None)),
+        ({"code": "\ud800", "message": "odd"}, ("BadRequest", "odd", None)),
         ({"error": {"code": "BadRequest", "message": ""}}, ("BadRequest", "ACS answered with 400", None)),
         ({"error": "text"}, ("BadRequest", "ACS answered with 400", None)),
         ({}, ("BadRequest", "ACS answered with 400", None)),

@@ -36,3 +36,11 @@ def test_hosts_that_are_refused(url: str) -> None:
 def test_hosts_that_are_allowed(url: str) -> None:
     """The service's own host, its storage hosts and those that were set are accepted."""
     hosts.require_allowed(url, NAMED)
+
+
+def test_a_host_of_any_length_is_named_in_short() -> None:
+    """The message reaches logs and manifests, a hundred times for each chunk."""
+    with pytest.raises(SourceRefused) as refused:
+        hosts.require_allowed(f"https://{'a' * 8000}.example/x", NAMED)
+
+    assert len(refused.value.message) < 400

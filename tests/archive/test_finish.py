@@ -1,5 +1,6 @@
 """recording/archive/finish.py: the result for a recording is published; to other systems by test_notices.py."""
 
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -9,16 +10,18 @@ from recording.app import App
 from recording.archive import finish
 from recording.archive.copies import Copied, Copies
 from recording.archive.run import TimerReport
+from recording.formats.media import Inspection
 from recording.model import manifest
 from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.blobs import CopyFailed
 from tests.support.emulator import Control
-from tests.support.facts import announce, listing, stage
+from tests.support.facts import announce, listing, put, stage
 from tests.support.manifests import DONE, PROOF, content, event, metadata, recording
-from tests.support.proved import KEY, stage_files
+from tests.support.proved import KEY, announce_files, commit, facts_of, stage_files
 from tests.support.source import wav
+from tests.support.vectors import box
 
 
 def written(**label: str) -> Manifest:
@@ -117,3 +120,23 @@ async def test_no_manifest_is_written_without_the_proof_of_each_copy(app: App) -
 
     assert await app.recordings.newest_manifest(KEY) is None
     assert [KEY] == (await app.archive.run(KEY)).archived
+
+
+async def test_a_file_whose_structure_claims_millions_of_years_is_archived(app: App) -> None:
+    """Such a length would not fit into the calendar: it counts as none, also where an older version noted it."""
+    times = struct.pack(">QQIQ", 0, 0, 1000, 2**63 - 1)
+    header = box(b"moov", box(b"mvhd", bytes((1, 0, 0, 0)) + times + bytes(80)))
+    claiming = box(b"ftyp", b"isom\0\0\2\0isom") + header + box(b"mdat", bytes(1000))
+    inspection = Inspection(len(claiming))
+    inspection.feed(claiming)
+    assert ("complete", 2**63 / 1000) == (inspection.verdict().outcome, inspection.verdict().seconds)
+    jobs = await announce_files(app, 2)
+    noted = facts_of(claiming).to_metadata() | {"seconds": str(2**63 / 1000)}
+    await put(app.settings, "staging", jobs[0].content_blob, claiming, **noted)
+    await app.clients.blobs.create("staging", jobs[0].metadata_blob, b"{}")
+    await commit(app, jobs[1], claiming)
+
+    assert [KEY] == (await app.archive.run(KEY)).archived
+
+    assert (await app.verifier.verify(KEY)).ok
+    assert {} == await listing(app.settings, "staging")

@@ -11,14 +11,14 @@ from recording.app import App
 from recording.archive.review import to_requeue
 from recording.model.attempts import FIRST_RESCUE, QUEUE_TRIES, Attempts, Failure
 from recording.model.events import FileStatusUpdated
-from recording.model.layout import attempt_id, began_blob
+from recording.model.layout import attempt_id, began_blob, fan_out_blob
 from recording.model.recording import InFlightChunk
 from recording.model.stored import StoredBlob
 from recording.timer import in_order
 from tests.support.archives import HOUR, LATE, at, give_up, lose, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
 from tests.support.facts import announce, container, listing, receive, stage, sweep
-from tests.support.manifests import KEY, RETENTION, START, event, recording
+from tests.support.manifests import KEY, RETENTION, START, event, metadata, recording
 
 MINUTE = timedelta(minutes=1)
 FALSE = ("2001-01-01T00:00:00Z", "2999-12-31T23:59:59Z")
@@ -201,3 +201,21 @@ def test_urgency_counts_from_the_earliest_plausible_time() -> None:
 
     assert list(claims.values()) == [chunk.announced_at for chunk in found]
     assert {hour + RETENTION} == {chunk.expires_at for chunk in found}
+
+
+def test_close_to_its_deadline_a_chunk_does_not_wait_for_the_end_of_a_fan_out() -> None:
+    """Others of it are still being fetched; one that failed long ago is tried again."""
+    late, long_ago = START + 0.8 * RETENTION, START + 0.5 * RETENTION
+    fan_outs = [StoredBlob(fan_out_blob(KEY, attempt_id(long_ago, "0a")), 2, "e")]
+    other = StoredBlob(metadata("a-1").name, 10, "e", written_at=late - MINUTE)
+    failed = Attempts(next_at=long_ago).with_failure(Failure(at=long_ago, code="x", message="y"))
+
+    def queued(now: datetime, *more: StoredBlob) -> list[str]:
+        found = recording([event("a-0", "a-1")], [*fan_outs, other, *more], {"a-0": failed, "a-1": failed})
+        return [chunk.document_id for chunk in to_requeue(found, now, first=FIRST_RESCUE)]
+
+    assert ["a-0", "a-1"] == queued(late)
+    assert [] == queued(late, StoredBlob(fan_out_blob(KEY, attempt_id(late - MINUTE, "0b")), 2, "e"))
+    early = StoredBlob(metadata("a-1").name, 10, "e", written_at=long_ago + HOUR)
+    fan_out_at_work = recording([event("a-0", "a-1")], [*fan_outs, early], {"a-0": failed, "a-1": failed})
+    assert [] == to_requeue(fan_out_at_work, long_ago + HOUR + MINUTE, first=FIRST_RESCUE)

@@ -134,3 +134,25 @@ async def test_what_a_chunk_waits_for_its_turn_is_part_of_its_time(app: App) -> 
     # It has not begun: the source was not asked, and that is no evidence.
     assert [type(None)] * AT_ONCE + [TimeoutError] == [type(one) for one in ended]
     assert 2 * AT_ONCE + 1 == len(waits)
+
+
+async def test_chunks_that_wait_for_their_turn_are_seen_by_those_that_have_one(app: App) -> None:
+    """So that a source that trickles is given up for them."""
+    jobs = big.jobs_of(AT_ONCE + 1, datetime.now(UTC))
+    seen: list[bool] = []
+
+    class Slow(ChunkIngest):
+        """An ingest whose sources trickle, until others wait."""
+
+        async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
+            with self.streams.line(job.recording_key, may_be_given_up=lambda: True) as line:
+                await asyncio.sleep(0.1)
+                seen.append(self.streams._others_wait(line))
+
+    clients = app.clients
+    slow = Slow(clients.blobs, app.recordings, app.tombstones, clients.content, limits=app.ingest.limits)
+    bulk = big.bulk_of(replace(app, ingest=slow), batch=40)
+
+    await asyncio.gather(*(bulk.run(job.to_message()) for job in jobs))
+
+    assert [True] * AT_ONCE + [False] == seen

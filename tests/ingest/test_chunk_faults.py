@@ -175,6 +175,22 @@ async def test_an_answer_with_a_wrong_checksum_or_none_costs_a_request_at_most(
         assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
 
 
+async def test_a_small_chunk_whose_bytes_storage_refuses_is_written_again(
+    azurite: Azurite, environment: dict[str, str], control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the same attempt, and from memory: the source is asked once."""
+    recording = await control.recording(MIB)
+    rule = {"path": "*.media", "operation": "PutBlob", "times": 2, "kind": "corrupt"}
+    async with harmed(azurite, environment, rule) as (app, proxy):
+        [job] = await announce(app, recording)
+        await app.ingest.run(job)
+
+        assert [2] == [rule["applied"] for rule in proxy.faults.view()]
+        assert 2 == caplog.text.count("block.retried")
+        assert 1 == len([one for one in await control.downloads() if not one["path"].endswith("/metadata")])
+        assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
 @pytest.mark.parametrize("operation", [*OPERATIONS, "PutBlockFromURL"])
 async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
     azurite: Azurite, environment: dict[str, str], control: Control, operation: str

@@ -198,3 +198,14 @@ async def test_a_stream_is_never_lost() -> None:
 
             async with asyncio.timeout(1), line.hold():
                 pass
+
+
+async def test_a_chunk_that_waits_for_its_turn_is_one_of_those_that_wait() -> None:
+    """It has no line yet, and must not wait until a source that trickles has come to its end."""
+    streams = Streams(4, PACE)
+    with streams.line("a", may_be_given_up=ALWAYS) as slow:
+        running = asyncio.create_task(sending(slow, per_second=200))
+        await asyncio.sleep(0.2)
+        assert not running.done()
+        with streams.waiting():
+            assert isinstance(await ends(running), SourceSlow)

@@ -294,3 +294,22 @@ async def test_an_export_that_cannot_be_put_on_record_comes_again(app: App, envi
             assemble(app.settings, replace(app.clients, blobs=storage)), today(TEAMS, storageType="AzureBlob")
         )
     await storage.aclose()
+
+
+async def test_what_is_still_at_the_service_is_kept_though_the_export_cannot_be_put_on_record(app: App) -> None:
+    """It has a deadline, and the archive may be silent for hours; the event comes again for the rest."""
+    event = today(TEAMS, f"{OBJECT}/content/video", storageType="AzureBlob", recordingId=ID)
+    app.tombstones._silent_until = float("inf")
+    for name in ("archive/tombstones/", "archive/exports/"):
+        broken = FaultyBlobs(app.settings)
+        for step in ("read", "create"):
+            broken.on(step, name=name, raises=ServiceRequestError("down"))
+        with pytest.raises(ServiceRequestError):
+            await receive(with_blobs(app, broken), event)
+        await broken.aclose()
+
+        assert [layout.event_blob(KEY, event["id"])] == list(await listing(app.settings, "staging"))
+        assert not [name for name in await listing(app.settings, "archive") if name.startswith("exports/")]
+
+    assert [f"{DOCUMENT}1"] == [job.document_id for job in await receive(app, event)]
+    assert event == await body_of(app.settings, "archive", layout.export_blob(KEY, event["id"]))

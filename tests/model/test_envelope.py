@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recording.errors import BadEvent
 from recording.model import event_parser
-from recording.model.envelope import decode, read_envelope, split_events
+from recording.model.envelope import MOST_EVENTS, decode, read_envelope, split_events
 from tests.support.events import JSON, NEARLY
 from tests.support.forms import FORMS, Request
 from tests.support.samples import sample
@@ -141,3 +141,13 @@ def test_a_text_in_texts_is_decoded_to_its_value() -> None:
         text = json.dumps(text)
 
     assert [{"a": 1}, "x", 5, None] == [decode(text), decode("x"), decode(5), decode(None)]
+
+
+def test_an_array_of_more_than_event_grid_sends_is_kept_as_one() -> None:
+    """Each entry of it would become a blob of the quarantine; equal ones are one event anyway."""
+    assert ["1"] == split_events(b"[" + b",".join([b"1"] * MOST_EVENTS) + b"]")
+    body = b"[" + b",".join([b"1"] * (MOST_EVENTS + 1)) + b"]"
+
+    assert [body.decode()] == split_events(body)
+    with pytest.raises(BadEvent, match="an array of more than 5,000 entries"):
+        event_parser.parse_event(body.decode())

@@ -1,14 +1,20 @@
 """recording/model/event_parser.py: the location of a chunk, and whether the app fetches it."""
 
+import json
 from typing import Any
 
 import pytest
 
 from recording.model import event_parser
-from recording.model.events import AnnouncedChunk
+from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from tests.support.emulator import file_event
+from tests.support.manifests import event, recording
 from tests.support.samples import DOCUMENT, GOOD_CHUNK
+from tests.support.source import recording_of
 
 OBJECT = f"https://storage.asm.skype.com/v1/objects/{DOCUMENT}"
+TEAMS = "https://team.blob.core.windows.net/calls/20210727/x/0-video.mp4"
+EVIL = "https://evil.example/v1/objects/x/content/video"
 
 
 def chunk(location: str | None) -> AnnouncedChunk:
@@ -88,3 +94,40 @@ def test_a_chunk_in_the_teams_storage_is_exported(location: str) -> None:
 def test_a_chunk_in_the_services_storage_never_is(kind: str | None) -> None:
     """Not even one of the 2021 preview API, whose event has no location."""
     assert not event_parser.is_exported(chunk(None), kind)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_each_address_of_a_document_is_kept(index: int) -> None:
+    """One of them may be right: each is tried, at whatever index its entry has the document."""
+    entries = [{"contentLocation": EVIL}, {"contentLocation": OBJECT, "index": index}, {"contentLocation": OBJECT}]
+
+    read = event_parser.read_chunks([GOOD_CHUNK | entry for entry in entries])
+
+    assert {EVIL, OBJECT} == {chunk.content_location for chunk in read.chunks}
+    assert {DOCUMENT} == {chunk.document_id for chunk in read.chunks}
+    assert {0, index} == {chunk.index for chunk in read.chunks}
+    found = recording([event(chunks=read.chunks)], [])
+    assert [EVIL, OBJECT] == [job.content_location for job in found.chunks[0].jobs]
+
+
+def test_entries_that_complete_each_other_are_one_address() -> None:
+    """As where one has the content and another the metadata file."""
+    entries = [{"contentLocation": OBJECT}, {"metadataLocation": f"{OBJECT}/m"}, {"contentLocation": OBJECT}]
+
+    [got] = event_parser.read_chunks([GOOD_CHUNK | entry for entry in entries]).chunks
+
+    assert (OBJECT, f"{OBJECT}/m") == (got.content_location, got.metadata_location)
+
+
+@pytest.mark.parametrize("locations", [(TEAMS, OBJECT), (OBJECT, TEAMS), (TEAMS, OBJECT, TEAMS)])
+def test_what_one_entry_says_is_at_the_service_is_fetched(locations: tuple[str, ...]) -> None:
+    """That another says that it was exported must not turn it into nothing to do."""
+    made = file_event(recording_of(*[DOCUMENT] * len(locations)))
+    for entry, location in zip(made["data"]["recordingStorageInfo"]["recordingChunks"], locations, strict=True):
+        entry |= {"contentLocation": location, "index": 0}
+    made["data"]["storageType"] = "AzureBlob"
+
+    read = event_parser.parse_event(json.dumps(made))
+
+    assert isinstance(read, FileStatusUpdated)
+    assert ([OBJECT], ()) == ([chunk.content_location for chunk in read.chunks], read.exported)

@@ -152,3 +152,13 @@ def test_a_note_that_cannot_be_read_is_none() -> None:
 def test_an_id_shows_what_kind_of_participant_it_names(participant: str, kind: str) -> None:
     """By its beginning."""
     assert kind == participant_kind(participant)
+
+
+def test_a_note_has_no_double_blanks() -> None:
+    """A header that is signed may have lost them on its way."""
+    said = WHOLE | {"participants": [{"participantId": "8:acs:a  b   c"}]}
+
+    note = payload.read_metadata_file(json.dumps(said).encode())["said"]
+
+    assert "  " not in note
+    assert ["8:acs:a  b   c"] == [one.id for one in (MetadataFile.from_note(note) or MetadataFile()).speakers]
