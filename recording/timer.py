@@ -7,7 +7,7 @@ from functools import partial
 from secrets import SystemRandom
 
 from recording.archive.finish import Finish
-from recording.archive.hand_over import HandOver, next_steps
+from recording.archive.hand_over import HandOver, next_step
 from recording.archive.review import Review
 from recording.archive.run import FINISHES, PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
@@ -35,8 +35,8 @@ MANY_BLOBS, MUCH_TEXT = 256, 64 * 1024
 class TimerRun:
     """One run of the timer: it plans, and queues do the work. Urgent and cheap steps come first.
 
-    `budget_seconds` is for steps 2 to 6, and each recording has a quarter of it, or half if few are late. A run by hand
-    `archives_all` itself: it is made when the functions don't work.
+    `budget_seconds` is for steps 2 to 6, and each recording has a quarter of it, or half of what is left where few
+    are late. A run by hand `archives_all` itself: it is made when the functions don't work.
     """
 
     prepare_archive: Callable[[], Awaitable[None]]
@@ -86,9 +86,9 @@ class TimerRun:
         all_cleared = await self.unannounced.sweep(run)
 
         # 5. Archive here what the queue has not archived in time. Few may take half of the time that is left. The order
-        # is of chance: those that hang, in each run again, must not always come before the others.
+        # is random: those that hang, in each run again, must not always come before the others.
         late = [key for key in in_flight if key in run.due]
-        share = max(run.quarter, run.left / 2) if len(late) <= FINISHES else run.quarter
+        share = max(run.quarter, run.left / 2) if len(late) <= min(FINISHES, self.parallelism) else run.quarter
         finish = partial(self.finish.one, seconds=share, note_endings=not all_cleared)
         not_finished = await run.for_each(SystemRandom().sample(late, len(late)), finish, share=share, at_once=FINISHES)
 
@@ -134,10 +134,10 @@ class TimerRun:
         await self.review.one(run, key, in_flight[key])
         if self.archives_all or key not in run.due:
             return
-        steps = next_steps(run.due[key].whole, run.now)
-        if "archive" not in steps:
+        step = next_step(run.due[key].whole, run.now)
+        if step != "archive":
             del run.due[key]
-        if "queue" in steps:
+        if step == "queue":
             await run.do(self.hand_over.one, key, seconds=run.quarter, failure="recording.not_handed_over")
 
 

@@ -97,11 +97,11 @@ async def test_late_recordings_that_hang_do_not_always_come_first(
     hanging = FaultyBlobs(app.settings).on("copy_to_archive", name="|".join(keys[:-1]), hangs=30)
     monkeypatch.setattr(timer, "SystemRandom", lambda: SimpleNamespace(sample=lambda found, _: found[::-1]))
 
-    report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=4, parallelism=1)
+    report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=8, parallelism=1)
     await hanging.aclose()
 
     assert keys[-1:] == report.archived
-    assert report.not_reached > 0
+    assert set(report.failed) <= set(keys[:-1])
 
 
 async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: App, control: Control) -> None:

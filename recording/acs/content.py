@@ -337,8 +337,8 @@ class Content:
                 response = await self._client.send_request(request, stream=True)
             except ClientAuthenticationError as failed:
                 raise SourceUnavailable(_REFUSED.format("no token")) from failed
-            # azure-core reads headers, which may say anything, and some of what it can't read is a ValueError.
-            except (AzureError, ValueError) as failed:
+            # azure-core reads headers, which may say anything, and not all that it can't read is an error of its own.
+            except (AzureError, ValueError, OverflowError) as failed:
                 raise SourceUnavailable(f"ACS could not be reached ({type(failed).__name__})") from failed
             try:
                 if response.status_code in (301, 302, 303, 307, 308):
@@ -363,7 +363,7 @@ class _Retry(AsyncRetryPolicy[Any, Any]):
         """Return the seconds that an answer asks for; None for one that asks for no time that can be read."""
         try:
             return super().get_retry_after(response)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
@@ -519,7 +519,7 @@ def _problem(body: bytes, *, is_delimited: bool) -> str | None:
         return "a page"
     if ends != b"{}":
         return "a body that isn't a JSON object"
-    return None if is_delimited else "a body without a length that isn't JSON"
+    return None if is_delimited or len(body) > payload.LARGEST_READ else "a body without a length that isn't JSON"
 
 
 def _content_type(response: AsyncHttpResponse) -> str:

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from recording.errors import BadRequest, LengthRequired, TooLarge
 from recording.model.caller import Caller, RepeatKey
-from recording.model.envelope import split_events
+from recording.model.envelope import MOST_EVENTS, split_events
 from recording.model.record import first_problem
 from recording.model.roles import Principal
 from recording.workers import compute
@@ -64,7 +64,7 @@ async def read_events(req: func.HttpRequest) -> list[str]:
     LengthRequired, or BadRequest for an empty body.
     """
     body = read_bytes(req, most=LARGEST_EVENTS)
-    events = await compute(lambda: split_events(body, req.headers), is_long=len(body) > LARGEST_BODY)
+    events = await compute(lambda: split_events(body, req.headers, most=MOST_EVENTS), is_long=len(body) > LARGEST_BODY)
     if events == [""]:
         raise BadRequest("the body is empty", target="body")
     return events

@@ -5,7 +5,7 @@ in time the timer archives itself; what it can't do in its short time stays with
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Literal
@@ -29,27 +29,25 @@ AGAIN, AGAIN_SHARE, LONGEST_SHARE = timedelta(minutes=30), 16, 8
 LAST_TURN, LAST_TURN_SHARE = timedelta(minutes=10), 48
 
 
-type Step = Literal["queue", "archive"]
-
-
-def next_steps(recording: InFlightRecording, now: datetime) -> tuple[Step, ...]:
-    """Decide what the timer does with a recording that is due: it queues it, archives it, both, or waits."""
+def next_step(recording: InFlightRecording, now: datetime) -> Literal["queue", "wait", "archive"]:
+    """Decide what the timer does with a recording that is due."""
     times = [(chunk.announced_at, chunk.deadline) for chunk in recording.chunks]
     announced_at, deadline = min(times, default=(now, now + AGAIN * AGAIN_SHARE))
-    return _steps(recording.handed_over, announced_at, deadline - announced_at, now)
+    return _step(recording.handed_over, announced_at, deadline - announced_at, now)
 
 
-def _steps(handed_over: Sequence[datetime], announced_at: datetime, life: timedelta, now: datetime) -> tuple[Step, ...]:
+def _step(
+    handed_over: Sequence[datetime], announced_at: datetime, life: timedelta, now: datetime
+) -> Literal["queue", "wait", "archive"]:
     if not handed_over:
-        return ("queue",)
-    steps: list[Step] = []
+        return "queue"
     last = max(handed_over)
     doubled = min(AGAIN, life / AGAIN_SHARE) * 2 ** min(len(handed_over) - 1, 10)
+    # Before the timer's own turn: a job has many times the minutes of a run.
     if last + min(doubled, life / LONGEST_SHARE) <= now:
-        steps.append("queue")
-    if announced_at + LAST_QUARTER * life <= now and last + min(LAST_TURN, life / LAST_TURN_SHARE) <= now:
-        steps.append("archive")
-    return tuple(steps)
+        return "queue"
+    is_late = announced_at + LAST_QUARTER * life <= now
+    return "archive" if is_late and last + min(LAST_TURN, life / LAST_TURN_SHARE) <= now else "wait"
 
 
 @dataclass(frozen=True)
@@ -83,16 +81,12 @@ class HandOver:
             announced_at = datetime.fromisoformat(min(announced))
         except ValueError:
             return False
-        return not _steps([time for _, time in notes], announced_at, self.retention, now)
+        return _step([time for _, time in notes], announced_at, self.retention, now) == "wait"
 
     async def one(self, run: Run, key: str) -> None:
         """Write the note that a recording is queued, and queue it: if the message gets lost, it is queued again."""
         note = layout.hand_over_blob(key, layout.attempt_id(run.now, token_hex(4)))
         await self.blobs.create("staging", note, b"{}")
-        if due := run.due.get(key):
-            # The run archives it as well, and then empties staging of all that it knows of.
-            whole = replace(due.whole, blobs=(*due.whole.blobs, StoredBlob(note, 2, "")))
-            run.due[key] = replace(due, whole=whole)
         await self.queue.send(ArchiveJob(recording_key=key).to_message())
         run.report.handed_over.append(key)
         log.info("recording.handed_over", recordingKey=key)

@@ -51,7 +51,7 @@ def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta)
 
     def is_left_to_fan_out(chunk: InFlightChunk) -> bool:
         is_late = chunk.announced_at + LAST_QUARTER * (chunk.deadline - chunk.announced_at) <= now
-        since = began if is_late else worked
+        since = began if is_late and chunk.attempts else worked
         return since is not None and now < since + first
 
     missing = (c for c in recording.chunks if not c.is_staged and not c.is_lost)

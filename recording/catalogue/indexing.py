@@ -118,7 +118,11 @@ class Indexing:
 
         async def present(recording: InFlightRecording) -> None:
             started = await self._starts.find(recording.recording_id)
-            found.append(write_manifest(recording, archived_at=None, started=started))
+            try:
+                found.append(write_manifest(recording, archived_at=None, started=started))
+            except Exception:
+                # What its events and files say may be anything, and must not cost others their rows.
+                log.exception("recording.not_indexed", recordingKey=recording.key, next="the next run tries again")
 
         await run_each(present, recordings, at_once=_READS)
         return found

@@ -131,12 +131,13 @@ class ScopeFinder:
     def _sources(self, events: Iterable[FileStatusUpdated]) -> list[Source]:
         """Return what ACS still has: it deletes by itself what is older."""
         now = self.clock()
-        return [
+        found = (
             Source(document_id=chunk.source_id or chunk.document_id, location=chunk.delete_location, until=until)
             for event in events
             if now < (until := event.received + self.retention)
             for chunk in event.chunks
-        ]
+        )
+        return list(dict.fromkeys(found))
 
     async def _manifests(self, key: str, names: Iterable[str]) -> tuple[list[Manifest], bool]:
         """Return every revision, and the present state in flight: each may have rows of its own.

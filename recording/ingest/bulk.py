@@ -9,6 +9,7 @@ the queue gives up is found by the timer, which derives from the facts what is m
 
 import asyncio
 import time
+from contextlib import nullcontext
 from datetime import timedelta
 from secrets import token_hex
 
@@ -72,11 +73,12 @@ class BulkIngest:
     async def _ingest_in_turn(self, chunk: ChunkJob, *, is_redelivered: bool) -> None:
         """Ingest a chunk; what it waits is part of its budget, since `functionTimeout` counts from the message."""
         began = time.monotonic()
-        with self._ingest.streams.waiting():
+        with self._ingest.streams.waiting() if self._turn.locked() else nullcontext():
             async with asyncio.timeout(self._ingest.limits.budget_seconds * _LONGEST_WAIT):
                 await self._turn.acquire()
         try:
-            await self._ingest.run(chunk, waited=time.monotonic() - began, is_redelivered=is_redelivered)
+            waited = time.monotonic() - began
+            await self._ingest.run(chunk, waited=waited, is_redelivered=is_redelivered, has_turn=True)
         finally:
             self._turn.release()
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from recording.acs.content import Content
 from recording.clock import Clock, utc_now
@@ -91,11 +92,13 @@ class ChunkIngest:
         self._legacy = LegacyProof(blobs, content, prefetch=limits.parallelism, clock=clock)
         self._recheck = Recheck(blobs, recordings, content, bring=self._bring_content, clock=clock)
 
-    async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
+    async def run(
+        self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False, has_turn: bool = False
+    ) -> None:
         """Ingest one chunk and its metadata file, or re-check it if the job says so.
 
-        `waited` is for how many seconds of its budget the job has waited for its turn, `is_redelivered` whether its
-        message was received before.
+        `waited` is for how many seconds of its budget the job has waited for its turn, `has_turn` whether others may be
+        waiting for that, `is_redelivered` whether its message was received before.
         Raises ChunkError, or azure-core's errors; the failure is already recorded, and the
         queue, then the timer, tries again.
         """
@@ -104,7 +107,7 @@ class ChunkIngest:
             if job.recheck:
                 if not any(await asyncio.gather(self._is_archived(job), self._is_erased(job))):
                     # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.
-                    with self._line(job) as line:
+                    with self._line(job, has_turn=has_turn) as line:
                         await self._recheck.run(job, line, seconds=seconds)
                 return
             # Two jobs for one chunk at the same moment would fetch it twice. A slow one is not waited for.
@@ -127,7 +130,7 @@ class ChunkIngest:
                     looks_first=looks_first,
                     clock=self._clock,
                 )
-                with self._line(job) as line:
+                with self._line(job, has_turn=has_turn) as line:
                     async with beginning as attempt, asyncio.timeout(seconds):
                         await self._bring(job, attempt, line)
 
@@ -137,8 +140,9 @@ class ChunkIngest:
         if len(self._recent) > _REMEMBERED:
             del self._recent[next(iter(self._recent))]
 
-    def _line(self, job: ChunkJob) -> AbstractContextManager[Line]:
-        return self.streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job))
+    def _line(self, job: ChunkJob, *, has_turn: bool) -> AbstractContextManager[Line]:
+        may_be_given_up = partial(self._may_be_given_up, job)
+        return self.streams.line(job.recording_key, may_be_given_up=may_be_given_up, has_turn=has_turn)
 
     async def _is_archived(self, job: ChunkJob) -> bool:
         """Return whether the archive has the chunk; False if it doesn't say so soon."""

@@ -70,11 +70,13 @@ class Line:
     """One chunk's requests and its pace.
 
     The blocks of its next requests have at most `longest` bytes; those of a slow source are cut to `shortest` at least.
+    It `has_turn` if it has one of the turns for which others may wait before they are in line at all.
     """
 
     streams: "Streams"
     recording: str
     may_be_given_up: Callable[[], bool]
+    has_turn: bool = False
     longest: int = 1
     shortest: int = 1
     slow_rate: float | None = None
@@ -201,9 +203,9 @@ class Streams:
         self._before = 0
 
     @contextmanager
-    def line(self, recording: str, *, may_be_given_up: Callable[[], bool]) -> Iterator[Line]:
+    def line(self, recording: str, *, may_be_given_up: Callable[[], bool], has_turn: bool = False) -> Iterator[Line]:
         """Register a chunk of a recording; it is given up only if `may_be_given_up` returns True."""
-        line = Line(self, recording, may_be_given_up)
+        line = Line(self, recording, may_be_given_up, has_turn)
         self._lines.append(line)
         looking = asyncio.get_running_loop().create_task(self._look(line))
         try:
@@ -214,7 +216,7 @@ class Streams:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Register a chunk that waits for its turn to be in line at all: it is one of the others that wait."""
+        """Register a chunk that waits for a turn: those that have one, and are slow, are given up for it."""
         self._before += 1
         for line in self._lines:
             self._give_up_if_slow(line)
@@ -266,7 +268,7 @@ class Streams:
 
     def _others_wait(self, line: Line) -> bool:
         waiting = any(one is not line and not granted.done() for one, granted in self._waiting)
-        return waiting or self._before > 0 or len(self._lines) > self.pace.crowd
+        return waiting or (line.has_turn and self._before > 0) or len(self._lines) > self.pace.crowd
 
     async def _look(self, line: Line) -> None:
         """Measure the pace of a chunk until it ends."""

@@ -173,13 +173,13 @@ class Intake:
             await self._drop(event)
             return []
         jobs: list[ChunkJob] = []
+        once: dict[str, AnnouncedChunk] = {}
         if event.chunks:
             kept = await self._recordings.keep_event(event, text, received_at=received_at)
             # A document at two indices is fetched once, at the smaller one.
-            once: dict[str, AnnouncedChunk] = {}
             for chunk in event.chunks:
                 once.setdefault(chunk.document_id, chunk)
-            if len(event.chunks) <= MOST_DIRECT:
+            if len(once) <= MOST_DIRECT:
                 jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in once.values()]
                 jobs = jobs if kept.is_first else [job.again() for job in jobs]
             log.info(
@@ -189,9 +189,6 @@ class Intake:
                 chunks=len(once),
                 duplicate=not kept.is_new,
             )
-        if event.exported:
-            # After the fact of what has a deadline: this one is in the archive, which may be silent.
-            await self._keep_export(event, text, received_at=received_at)
         if event.problems:
             # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
             await self._quarantine.keep(text, list(event.problems), received_at=quarantined_at)
@@ -199,9 +196,12 @@ class Intake:
             log.warning("event.derived", eventId=event.id, recordingKey=key, notes=event.derived)
         # The row beside the fact: it is for finding, and costs the answer two seconds at most.
         await asyncio.gather(self._note_ending(event), self._index.announce(event))
-        if len(event.chunks) > MOST_DIRECT:
+        if len(once) > MOST_DIRECT:
             fan_out = FanOut(recording_key=key, event=kept.blob, is_again=None if kept.is_first else True)
             await self._bulk.send(fan_out.to_message())
+        if event.exported:
+            # Last: what has a deadline comes first, and the archive may be silent.
+            await self._keep_export(event, text, received_at=received_at)
         return jobs
 
     async def is_erased(self, event: FileStatusUpdated) -> bool:

@@ -45,7 +45,9 @@ def read_envelope(text: str) -> Envelope:
     body = decode(text)
     if not isinstance(body, dict):
         if isinstance(body, list) and len(body) > MOST_EVENTS:
-            raise BadEvent(f"it is an array of more than {MOST_EVENTS:,} entries; a request has so many events at most")
+            raise BadEvent(
+                f"it is an array of more than {MOST_EVENTS:,} entries; a request has at most that many events"
+            )
         raise BadEvent("the event is not JSON" if isinstance(body, str) else "an event is a JSON object")
     members = fold(body)
     return Envelope(
@@ -58,10 +60,10 @@ def read_envelope(text: str) -> Envelope:
     )
 
 
-def split_events(body: bytes, headers: Mapping[str, str] | None = None) -> list[str]:
+def split_events(body: bytes, headers: Mapping[str, str] | None = None, *, most: int | None = None) -> list[str]:
     """Split a request body into the texts of its events, equal ones once; raises nothing.
 
-    An array of more than 5,000 entries is not split, so that quarantine keeps it as one. An event in CloudEvents'
+    An array of more than `most` entries is not split, so that quarantine keeps it as one. An event in CloudEvents'
     binary mode gets the text of the same event in structured mode. What isn't text gets that of an event with nothing
     but `data_base64`.
     """
@@ -74,7 +76,7 @@ def split_events(body: bytes, headers: Mapping[str, str] | None = None) -> list[
         return [_to_structured(attributes, named.get("content-type"), body, text)]
     if text is None:
         return [json.dumps({"data_base64": base64.b64encode(body).decode()})]
-    if not isinstance(value, list) or len(value) > MOST_EVENTS:
+    if not isinstance(value, list) or (most and len(value) > most):
         return [text]
     try:
         # In ASCII: an escaped half of a surrogate pair is JSON, but cannot be written in UTF-8.

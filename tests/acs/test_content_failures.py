@@ -249,7 +249,7 @@ async def test_a_source_that_hangs(origin: Origin) -> None:
         await client.aclose()
 
 
-@pytest.mark.parametrize("when", ["soon", "Mon, 99 Foo", "1e400"])
+@pytest.mark.parametrize("when", ["soon", "Mon, 99 Foo", "1e400", "Mon, 01 Jan 99999999999 00:00:00 GMT"])
 @pytest.mark.parametrize("status", [404, 429, 503])
 async def test_a_retry_after_that_cannot_be_read_asks_for_nothing(
     content: Content, origin: Origin, monkeypatch: pytest.MonkeyPatch, status: int, when: str

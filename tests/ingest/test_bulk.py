@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from recording.app import App
 from recording.ingest.bulk import AT_ONCE, BATCH
 from recording.ingest.chunk import ChunkIngest
+from recording.ingest.streams import Line
 from recording.model.job import ChunkJob, FanOut
 from tests.support import big
 from tests.support.emulator import Control
@@ -118,7 +120,7 @@ async def test_what_a_chunk_waits_for_its_turn_is_part_of_its_time(app: App) -> 
 
         seconds = 0.1
 
-        async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
+        async def run(self, job: ChunkJob, *, waited: float = 0.0, **more: Any) -> None:
             waits.append(waited)
             await asyncio.sleep(self.seconds)
 
@@ -136,23 +138,31 @@ async def test_what_a_chunk_waits_for_its_turn_is_part_of_its_time(app: App) -> 
     assert 2 * AT_ONCE + 1 == len(waits)
 
 
-async def test_chunks_that_wait_for_their_turn_are_seen_by_those_that_have_one(app: App) -> None:
-    """So that a source that trickles is given up for them."""
+async def test_chunks_that_wait_for_a_turn_are_seen_by_those_that_have_one(app: App) -> None:
+    """So that a source that trickles is given up for them; while a turn is free, nobody is."""
     jobs = big.jobs_of(AT_ONCE + 1, datetime.now(UTC))
-    seen: list[bool] = []
+    begun: asyncio.Queue[Line] = asyncio.Queue()
+    may_end = asyncio.Event()
 
     class Slow(ChunkIngest):
-        """An ingest whose sources trickle, until others wait."""
+        """An ingest whose sources trickle."""
 
-        async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
-            with self.streams.line(job.recording_key, may_be_given_up=lambda: True) as line:
-                await asyncio.sleep(0.1)
-                seen.append(self.streams._others_wait(line))
+        async def run(self, job: ChunkJob, **more: Any) -> None:
+            with self.streams.line(job.recording_key, may_be_given_up=lambda: True, has_turn=more["has_turn"]) as line:
+                begun.put_nowait(line)
+                await may_end.wait()
 
     clients = app.clients
     slow = Slow(clients.blobs, app.recordings, app.tombstones, clients.content, limits=app.ingest.limits)
     bulk = big.bulk_of(replace(app, ingest=slow), batch=40)
 
-    await asyncio.gather(*(bulk.run(job.to_message()) for job in jobs))
+    first = [asyncio.create_task(bulk.run(job.to_message())) for job in jobs[:-1]]
+    lines = [await begun.get() for _ in first]
+    assert not any(slow.streams._others_wait(line) for line in lines)
+    last = asyncio.create_task(bulk.run(jobs[-1].to_message()))
+    await asyncio.sleep(0)
+    assert all(slow.streams._others_wait(line) for line in lines)
+    may_end.set()
+    await asyncio.gather(*first, last)
 
-    assert [True] * AT_ONCE + [False] == seen
+    assert not slow.streams._others_wait(lines[0])

@@ -200,12 +200,16 @@ async def test_a_stream_is_never_lost() -> None:
                 pass
 
 
-async def test_a_chunk_that_waits_for_its_turn_is_one_of_those_that_wait() -> None:
-    """It has no line yet, and must not wait until a source that trickles has come to its end."""
+async def test_a_chunk_that_waits_for_a_turn_is_one_of_those_that_wait() -> None:
+    """It has no line yet; only who has such a turn is given up for it."""
     streams = Streams(4, PACE)
-    with streams.line("a", may_be_given_up=ALWAYS) as slow:
-        running = asyncio.create_task(sending(slow, per_second=200))
+    with (
+        streams.line("a", may_be_given_up=ALWAYS, has_turn=True) as slow,
+        streams.line("b", may_be_given_up=ALWAYS) as other,
+    ):
+        running = [asyncio.create_task(sending(line, per_second=200)) for line in (slow, other)]
         await asyncio.sleep(0.2)
-        assert not running.done()
+        assert not any(task.done() for task in running)
         with streams.waiting():
-            assert isinstance(await ends(running), SourceSlow)
+            assert isinstance(await ends(running[0]), SourceSlow)
+            assert await ends(running[1]) is None

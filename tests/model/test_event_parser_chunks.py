@@ -99,7 +99,11 @@ def test_a_chunk_in_the_services_storage_never_is(kind: str | None) -> None:
 @pytest.mark.parametrize("index", [0, 1])
 def test_each_address_of_a_document_is_kept(index: int) -> None:
     """One of them may be right: each is tried, at whatever index its entry has the document."""
-    entries = [{"contentLocation": EVIL}, {"contentLocation": OBJECT, "index": index}, {"contentLocation": OBJECT}]
+    entries: list[dict[str, Any]] = [
+        {"contentLocation": EVIL},
+        {"contentLocation": OBJECT, "index": index},
+        {"contentLocation": OBJECT},
+    ]
 
     read = event_parser.read_chunks([GOOD_CHUNK | entry for entry in entries])
 
