@@ -85,12 +85,13 @@ class TimerRun:
         # 4. Report stops that no event has announced, and clear the markers of those that one has.
         all_cleared = await self.unannounced.sweep(run)
 
-        # 5. Archive here what the queue has not archived in time. Few may take half of the time that is left. The order
-        # is random: those that hang, in each run again, must not always come before the others.
+        # 5. Archive here what the queue has not archived in time. Few may take half of the time that is left. By the
+        # function in a random order: those that hang, in each run again, must not always come before the others.
         late = [key for key in in_flight if key in run.due]
+        order = late if self.archives_all else SystemRandom().sample(late, len(late))
         share = max(run.quarter, run.left / 2) if len(late) <= min(FINISHES, self.parallelism) else run.quarter
         finish = partial(self.finish.one, seconds=share, note_endings=not all_cleared)
-        not_finished = await run.for_each(SystemRandom().sample(late, len(late)), finish, share=share, at_once=FINISHES)
+        not_finished = await run.for_each(order, finish, share=share, at_once=FINISHES)
 
         # 6. Go on with step 3 where time is left; what is due by now is archived by the next run.
         if not self.archives_all:

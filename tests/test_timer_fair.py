@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,12 @@ async def test_late_recordings_that_hang_do_not_always_come_first(
     hanging = FaultyBlobs(app.settings).on("copy_to_archive", name="|".join(keys[:-1]), hangs=30)
     monkeypatch.setattr(timer, "SystemRandom", lambda: SimpleNamespace(sample=lambda found, _: found[::-1]))
 
-    report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=8, parallelism=1)
+    now = datetime.now(UTC)
+    # Handed over, again in the last quarter, and then a turn of the timer's own.
+    for hours in (0, 37):
+        await run_timer(app, now=now + hours * HOUR, archives_all=False)
+    more: dict[str, Any] = {"archives_all": False, "budget_seconds": 8, "parallelism": 1}
+    report = await run_timer(with_blobs(app, hanging), now=now + 37.5 * HOUR, **more)
     await hanging.aclose()
 
     assert keys[-1:] == report.archived

@@ -67,7 +67,8 @@ async def read_events(req: func.HttpRequest) -> list[str]:
     events = await compute(lambda: split_events(body, req.headers, most=MOST_EVENTS), is_long=len(body) > LARGEST_BODY)
     if events == [""]:
         raise BadRequest("the body is empty", target="body")
-    return events
+    # Equal ones are one event.
+    return list(dict.fromkeys(events))
 
 
 def read_query[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Model:

@@ -61,7 +61,7 @@ def read_envelope(text: str) -> Envelope:
 
 
 def split_events(body: bytes, headers: Mapping[str, str] | None = None, *, most: int | None = None) -> list[str]:
-    """Split a request body into the texts of its events, equal ones once; raises nothing.
+    """Split a request body into the texts of its events; raises nothing.
 
     An array of more than `most` entries is not split, so that quarantine keeps it as one. An event in CloudEvents'
     binary mode gets the text of the same event in structured mode. What isn't text gets that of an event with nothing
@@ -80,7 +80,7 @@ def split_events(body: bytes, headers: Mapping[str, str] | None = None, *, most:
         return [text]
     try:
         # In ASCII: an escaped half of a surrogate pair is JSON, but cannot be written in UTF-8.
-        return list(dict.fromkeys(json.dumps(entry) for entry in value))
+        return [json.dumps(entry) for entry in value]
     except RecursionError:
         return [text]
 

@@ -144,12 +144,12 @@ def test_a_text_in_texts_is_decoded_to_its_value() -> None:
 
 
 def test_an_array_of_more_than_event_grid_sends_is_kept_as_one() -> None:
-    """Each entry of it would become a blob of the quarantine; equal ones are one event anyway."""
-    assert ["1"] == split_events(b"[" + b",".join([b"1"] * MOST_EVENTS) + b"]", most=MOST_EVENTS)
+    """Each entry of it would become a blob of the quarantine."""
+    assert MOST_EVENTS == len(split_events(b"[" + b",".join([b"1"] * MOST_EVENTS) + b"]", most=MOST_EVENTS))
     body = b"[" + b",".join([b"1"] * (MOST_EVENTS + 1)) + b"]"
 
     assert [body.decode()] == split_events(body, most=MOST_EVENTS)
     # A file that somebody replays may have more.
-    assert ["1"] == split_events(body)
+    assert MOST_EVENTS + 1 == len(split_events(body))
     with pytest.raises(BadEvent, match="an array of more than 5,000 entries"):
         event_parser.parse_event(body.decode())
