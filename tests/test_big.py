@@ -203,7 +203,7 @@ async def test_its_copies_continue_in_the_next_run_and_delay_no_other_recording(
     slow = FaultyBlobs(app.settings).on("copy_to_archive", name=big.KEY, hangs=0.5, before=count)
     there = with_blobs(app, slow)
 
-    first = await run_timer(there, now=event, budget_seconds=12.0)
+    first = await run_timer(there, now=event, budget_seconds=6.0)
     begun = len(copied)
     second = await run_timer(app, now=event)
     await slow.aclose()

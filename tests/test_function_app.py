@@ -397,7 +397,7 @@ async def test_a_message_that_comes_again_is_known_as_such(
     """By the count that the host gives with it: then the chunk may be there, whatever became of the process."""
     seen: list[bool] = []
 
-    async def run(_: Any, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
+    async def run(_: Any, *, is_redelivered: bool = False, **more: Any) -> None:
         seen.append(is_redelivered)
 
     class Message(func.QueueMessage):

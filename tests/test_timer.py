@@ -11,6 +11,7 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
 from recording.errors import SourceGone
+from recording.model import layout
 from recording.model.attempts import Attempts
 from tests.support.archives import give_up
 from tests.support.emulator import Control
@@ -187,11 +188,12 @@ async def test_what_is_poisoned_does_not_stop_the_others(
 
 async def test_a_manifest_comes_after_every_blob_it_names(app: App, control: Control) -> None:
     """Of all blobs of a recording the manifest is the youngest."""
-    await stage(app, await control.recording(500, 600))
+    [job, _] = await stage(app, await control.recording(500, 600))
     await sweep(app)
 
     async with container(app.settings, "archive") as blobs:
-        found = [(blob.creation_time, blob.name) async for blob in blobs.list_blobs()]
+        listed = blobs.list_blobs(name_starts_with=layout.archive_folder(job.recording_key))
+        found = [(blob.creation_time, blob.name) async for blob in listed]
     manifest = next(time for time, name in found if name.endswith("recording.json"))
     assert manifest == max(time for time, _ in found)
 

@@ -99,7 +99,7 @@ async def test_late_recordings_that_hang_do_not_always_come_first(
     monkeypatch.setattr(timer, "SystemRandom", lambda: SimpleNamespace(sample=lambda found, _: found[::-1]))
 
     now = datetime.now(UTC)
-    # Handed over, again in the last quarter, and then a turn of the timer's own.
+    # Queued, again in the last quarter, and then the timer's own turn.
     for hours in (0, 37):
         await run_timer(app, now=now + hours * HOUR, archives_all=False)
     more: dict[str, Any] = {"archives_all": False, "budget_seconds": 8, "parallelism": 1}
