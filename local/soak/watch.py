@@ -31,8 +31,8 @@ SETTLING = "pending-erasures/"
 # What the metadata of a staged chunk has: the CRC64 of the whole, or what an older version wrote after its proof.
 PROVED = frozenset(("crc64", "sha256"))
 EVERY_SECONDS = 0.5
-# Listing a full staging container costs CPU here and in Azurite, so it gets at most this share of the time. With a tenth
-# the load waited for each look at a recording of 1,500 chunks, while a quarter of the CPU was idle.
+# Listing a full staging container costs CPU here and in Azurite, so it gets at most this share of the time. With a
+# tenth the load waited for each look at a recording of 1,500 chunks, while a quarter of the CPU was idle.
 LOOKING_SHARE = 0.2
 # Manifests read concurrently: read one by one from a busy Azurite, they delayed the load.
 READING = 16
