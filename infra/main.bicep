@@ -113,7 +113,7 @@ param maximumInstanceCount int = 100
 @maxValue(1000)
 param httpAlwaysReadyInstances int?
 
-@description('How many requests an instance gets at a time before another one is started. Over 32 connections one worker answers a thousand events within 0.12 s (p99; benchmarks/results.json, burst). The platform\'s default of 1 starts an instance for each request.')
+@description('How many requests an instance gets at a time before another one is started. Over 32 connections one worker answers a thousand events within 0.206 s (p99; benchmarks/results.json, burst). The platform\'s default of 1 starts an instance for each request.')
 @minValue(1)
 @maxValue(1000)
 param httpConcurrency int = 32
