@@ -194,7 +194,7 @@ def resume(rows: Sequence[Row]) -> str | None:
             f"MB fetched again, of {size / 1e6:,.0f} MB",
             [
                 Entry(
-                    f"{row['title'].partition(', then proved')[0]}, at {row['killed_at_percent']} %",
+                    f"{row['title']}, at {row['killed_at_percent']} %",
                     row["fetched_again_megabytes"],
                     row["contender"].startswith("ours"),
                 )
