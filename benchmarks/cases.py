@@ -84,7 +84,7 @@ PLAN = (
     Case(SIZES["75MB"], NONE, (*_PIECES, ARCHIVED), rounds=5, copies=3, secure=True),
     Case(SIZES["1.5GB"], CAPPED, (READ, STREAM, *_PIECES), rounds=3),
     Case(SIZES["1.5GB"], NONE, _EVERYBODY, rounds=5),
-    # What Azure sees: what docs/capacity-cost.md and docs/scale.md calculate follows from this row.
+    # What Azure sees.
     Case(SIZES["1.5GB"], CAPPED, (*_PIECES, ARCHIVED), secure=True),
     Case(SIZES["1.5GB"], NONE, (*_PIECES, ARCHIVED), rounds=3, secure=True),
     Case(SIZES["10GB"], CAPPED, _PIECES),

@@ -28,7 +28,7 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 REFUSALS = (401, 403)
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Of a text that is only passed on, in characters.
-_LONGEST = 1024
+_LONGEST_TEXT = 1024
 _REFUSED = (
     "ACS refused this app's credentials ({}); check ACS_CONNECTION_STRING (or the identity's role on the ACS resource) "
     "and this machine's clock"
@@ -95,8 +95,8 @@ def raise_for(response: Any) -> NoReturn:
     named = _CODE.fullmatch(str(error.get("code") or ""))
     code = named[0] if named else None
     # The message may repeat what was sent, and the callback URL has a key of this app in its query.
-    message = urls.strip_queries(str(error.get("message") or "")[:_LONGEST]) or f"ACS answered with {status}"
-    target = str(error.get("target") or "")[:_LONGEST] or None
+    message = urls.strip_queries(str(error.get("message") or "")[:_LONGEST_TEXT]) or f"ACS answered with {status}"
+    target = str(error.get("target") or "")[:_LONGEST_TEXT] or None
     if status == 400:
         raise BadRequest(message, code=code, target=target)
     if status == 404:

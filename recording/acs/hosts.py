@@ -10,7 +10,7 @@ from recording.urls import is_loopback
 # The suffixes that the official client 1.6.0 allows (docs/acs-contract.md#storage-host).
 MICROSOFT_SUFFIXES = (".asm.skype.com", ".asyncgw.teams.microsoft.com", ".ams.gov.teams.microsoft.us")
 # RFC 1035, 2.3.4. What an event has in place of a host may be longer, and reaches logs and manifests.
-LONGEST_HOST = 255
+_LONGEST_HOST = 255
 # A name, or an IPv6 address without its brackets: about anything else parsers disagree.
 _HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
 
@@ -29,5 +29,5 @@ def require_allowed(url: str, named: Collection[str]) -> None:
         raise SourceRefused("the URL cannot be parsed") from None
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
     if "@" in authority or not _HOST.fullmatch(host) or not secure or not (is_named or is_known):
-        shown = host[:LONGEST_HOST]
+        shown = host[:_LONGEST_HOST]
         raise SourceRefused(f"host {shown!r} is not allowed; if it belongs to the service, add it to CONTENT_HOSTS")

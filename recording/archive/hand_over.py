@@ -1,7 +1,7 @@
 """Puts each recording that is due on the queue `recording-archive`, whose function archives it.
 
 A note in staging says that it is queued. A message that got lost is queued again, and what the queue has not archived
-in time the timer archives itself; what it can't do in its short time stays with the queue, too.
+in time the timer archives itself. The queue keeps such a recording as well, since a run of the timer has only minutes.
 """
 
 from collections.abc import Iterable, Sequence

@@ -17,14 +17,14 @@ from functools import partial
 
 from recording.acs.content import Content
 from recording.clock import Clock, utc_now
-from recording.errors import ChunkError, NotProved, SourceChanged, SourceDamaged
+from recording.errors import ChunkError, SourceChanged, SourceDamaged
 from recording.formats import media
 from recording.ingest.attempt import ARCHIVED_SECONDS, Attempt, begin_attempt, is_at_work
 from recording.ingest.facts import facts_of
 from recording.ingest.legacy import LegacyProof
 from recording.ingest.recheck import Recheck
 from recording.ingest.streams import Line, Pace, Streams
-from recording.ingest.transfer import BLOCK_TRIES, Transfer
+from recording.ingest.transfer import Transfer
 from recording.model import payload
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
@@ -323,7 +323,8 @@ class ChunkIngest:
         facts = facts_of(transfer, verdict, attempt=attempt.id if attempt else None)
         content_type = media.CONTENT_TYPES[facts.kind] if facts.kind else _UNKNOWN_TYPE
         if transfer.data is not None:
-            write = self._put(job, transfer.data, facts.to_metadata(), crc=transfer.crc, content_type=content_type)
+            put = partial(self._blobs.put_chunk, job.content_blob, transfer.data, facts.to_metadata())
+            write = transfer.repeat(transfer.plan[0], partial(put, crc=transfer.crc, content_type=content_type))
         else:
             write = self._blobs.commit_blocks(
                 job.content_blob, transfer.block_ids, facts.to_metadata(), content_type=content_type
@@ -342,23 +343,6 @@ class ChunkIngest:
             remarks=verdict.remarks,
         )
         return True
-
-    async def _put(self, job: ChunkJob, data: bytes, metadata: dict[str, str], *, crc: int, content_type: str) -> bool:
-        """Write a small chunk, again as often as a block if storage received other bytes; False if there is a blob."""
-        for number in range(1, BLOCK_TRIES):
-            try:
-                return await self._blobs.put_chunk(job.content_blob, data, metadata, crc=crc, content_type=content_type)
-            except NotProved as failed:
-                log.warning(
-                    "block.retried",
-                    documentId=job.document_id,
-                    offset=0,
-                    bytes=len(data),
-                    attempt=number,
-                    reason=failed.message,
-                )
-                await asyncio.sleep(self.limits.block_pause_seconds * 2**number)
-        return await self._blobs.put_chunk(job.content_blob, data, metadata, crc=crc, content_type=content_type)
 
 
 async def _failure(step: Awaitable[None]) -> Exception | None:

@@ -200,6 +200,7 @@ class Streams:
         self._count = self._free = count
         self._lines: list[Line] = []
         self._waiting: list[tuple[Line, asyncio.Future[None]]] = []
+        # How many chunks wait for a turn, and aren't in line yet.
         self._before = 0
 
     @contextmanager

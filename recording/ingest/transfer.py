@@ -152,7 +152,7 @@ class Transfer:
         while True:
             try:
                 async with self.line.hold():
-                    return await self._try(Block(0, 0), lambda: self.content.measure(self.job, self.line.counted))
+                    return await self.repeat(Block(0, 0), lambda: self.content.measure(self.job, self.line.counted))
             except Taken:
                 continue
 
@@ -292,7 +292,7 @@ class Transfer:
         """Stage one block, at first from `body`; one that breaks off is fetched again from its start."""
         begun = [body.take(block.length)] if body else []
         try:
-            await self._try(block, lambda: self._put(block, begun.pop() if begun else self._stream(block)))
+            await self.repeat(block, lambda: self._put(block, begun.pop() if begun else self._stream(block)))
         finally:
             if block not in self.staged:
                 waiting.appendleft(block)
@@ -302,8 +302,11 @@ class Transfer:
         if done.is_compared and (waiting or self._is_cut or not self.probe.has_validator):
             group.create_task(self._note(blocks.receipt_id(done.id, done.crc)))
 
-    async def _try[Result](self, block: Block, step: Callable[[], Awaitable[Result]]) -> Result:
-        """Do a step for a block, again after a pause if it fails."""
+    async def repeat[Result](self, block: Block, step: Callable[[], Awaitable[Result]]) -> Result:
+        """Do a step for a block, four times at most with pauses between them; raises what the last one raises.
+
+        Only a ChunkError has a further try, and not SourceChanged.
+        """
         for number in range(1, BLOCK_TRIES):
             try:
                 return await step()
@@ -412,7 +415,7 @@ class Transfer:
             block = waiting.popleft()
             try:
                 async with self.line.hold():
-                    crc = await self._try(block, lambda block=block: self._crc_of_source(block))  # type: ignore[misc]
+                    crc = await self.repeat(block, lambda block=block: self._crc_of_source(block))  # type: ignore[misc]
             except Taken:
                 if self.line.longest < longest:
                     raise

@@ -5,7 +5,6 @@ chance to). So each attempt begins with a fact, which is deleted when it has suc
 a fact that remains belongs to an attempt that did neither.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Self
@@ -13,7 +12,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from recording.model import layout
-from recording.model.record import Record
+from recording.model.record import Record, to_header
 
 # The queue tries a message five times, half a minute apart, and a message of a process that died comes
 # back after ten minutes (docs/functions-host.md#queue): the timer requeues a chunk only after that.
@@ -77,8 +76,7 @@ class Attempts(Record):
         last = [one.model_copy(update={"message": ""}) for one in self.failures[-MOST_ADDRESSES:-1]]
         last += [one.model_copy(update={"message": one.message[:_SUMMARY]}) for one in self.failures[-1:]]
         summary = self.model_copy(update={"failures": tuple(last)}).model_dump(mode="json", by_alias=True)
-        # In ASCII without double blanks: it is a header.
-        return {"summary": json.dumps(summary).replace("  ", "\\u0020\\u0020")}
+        return {"summary": to_header(summary)}
 
     @property
     def last(self) -> Failure | None:

@@ -128,7 +128,8 @@ def _file_status(identity: str, event: Envelope, *notes: str) -> FileStatusUpdat
     )
     content_type, channel_type, format_type = file.types
     # One that an entry says is still at ACS is fetched, whatever another entry says of it.
-    fetched = {c.document_id for c in read.chunks if not is_exported(c, file.storage_type)}
+    at_service = tuple(c for c in read.chunks if not is_exported(c, file.storage_type))
+    fetched = {c.document_id for c in at_service}
     return FileStatusUpdated(
         id=identity,
         time=time,
@@ -138,7 +139,7 @@ def _file_status(identity: str, event: Envelope, *notes: str) -> FileStatusUpdat
         start=start,
         duration_ms=file.recording_duration_ms,
         session_end_reason=file.session_end_reason,
-        chunks=tuple(c for c in read.chunks if not is_exported(c, file.storage_type)),
+        chunks=at_service,
         problems=read.problems,
         derived=(*notes, *about_times, *about_call, *_storage_notes(read.chunks, file.storage_type), *read.derived),
         exported=tuple(c for c in read.chunks if c.document_id not in fetched),

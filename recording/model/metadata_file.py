@@ -3,13 +3,12 @@
 See docs/acs-contract.md#2021-metadata-file, #metadata-file.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
 
 from pydantic import ValidationError
 
-from recording.model.record import Record
+from recording.model.record import Record, to_header
 
 # Of the 8 KiB that the metadata of a blob have in all: some forty participants.
 LARGEST_NOTE = 4096
@@ -74,8 +73,7 @@ class MetadataFile(Record):
 
     def to_note(self) -> str | None:
         """Write it as one value of a blob's metadata, in ASCII; None if it has no room there."""
-        said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        text = json.dumps(said, separators=(",", ":")).replace("  ", "\\u0020\\u0020")
+        text = to_header(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
         return text if len(text) <= LARGEST_NOTE else None
 
     @classmethod

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from recording import crc64
 from recording.formats.media import Kind
 from recording.model.payload import OrNone, Seconds
-from recording.model.record import Record
+from recording.model.record import Record, to_header
 from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
 
@@ -139,9 +138,8 @@ class CopyProof(Record):
             return None
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the fact as metadata of its blob, so that a listing has it: printable ASCII without double blanks."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), separators=(",", ":"))
-        return {"proof": text.replace("  ", "\\u0020\\u0020")}
+        """Return the fact as metadata of its blob, so that a listing has it."""
+        return {"proof": to_header(self.model_dump(mode="json", by_alias=True))}
 
     def is_of(self, content: StoredBlob) -> bool:
         """Return whether the copy has the bytes that were proved of a chunk's content in staging."""

@@ -1,5 +1,7 @@
 """The base classes of what the app stores, sends and answers as JSON."""
 
+import json
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -15,6 +17,11 @@ class Record(BaseModel):
 
 class Body(Record, strict=True):
     """A body of the app's HTTP API: a member of the wrong type is rejected, not converted."""
+
+
+def to_header(value: object) -> str:
+    """Write a JSON value as metadata of a blob can hold it: ASCII without double blanks, which headers may lose."""
+    return json.dumps(value, separators=(",", ":")).replace("  ", "\\u0020\\u0020")
 
 
 def first_problem(invalid: ValidationError) -> tuple[list[str], str]:

@@ -1,6 +1,5 @@
 """The verdict on a chunk's bytes: a fact of its commit, of the proof of its archive copy, or of its own."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Self
@@ -9,7 +8,7 @@ from pydantic import ValidationError
 
 from recording.formats.verdict import Outcome
 from recording.formats.verdict import Verdict as Structure
-from recording.model.record import Record
+from recording.model.record import Record, to_header
 
 # What is not known to be incomplete counts as complete.
 _RANKS: dict[Outcome, int] = {"complete": 2, "undecided": 2, "truncated": 1}
@@ -41,9 +40,8 @@ class ChunkVerdict(Record):
             return cls(outcome="truncated", remarks=("its verdict cannot be read",))
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the fact as metadata of its blob, so that a listing has it: printable ASCII without double blanks."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), separators=(",", ":"))
-        return {"verdict": text.replace("  ", "\\u0020\\u0020")}
+        """Return the fact as metadata of its blob, so that a listing has it."""
+        return {"verdict": to_header(self.model_dump(mode="json", by_alias=True))}
 
     @property
     def may_get_better(self) -> bool:

@@ -264,16 +264,22 @@ async def test_a_chunked_body_that_breaks_off_is_not_measured(content: Content, 
         await content.measure(JOB)
 
 
-async def test_a_body_that_ends_with_its_connection_is_refused(content: Content, origin: Origin) -> None:
-    """Neither a length nor a mark shows whether it is all of the document."""
+def ending_with_connection(body: bytes) -> Answer:
+    """Answer as HTTP/1.0 does: nothing but the end of the connection says where the body ends."""
 
-    async def old(request: web.Request) -> web.StreamResponse:
+    async def answer(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
-        request.transport.write(b"HTTP/1.0 200 OK\r\n\r\n" + MEDIA)
+        request.transport.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
         request.transport.close()
         return web.Response()
 
-    origin.answer = old
+    return answer
+
+
+async def test_a_body_that_ends_with_its_connection_is_refused(content: Content, origin: Origin) -> None:
+    """Neither a length nor a mark shows whether it is all of the document."""
+
+    origin.answer = ending_with_connection(MEDIA)
 
     for step in (content.probe, content.measure):
         with pytest.raises(SourceDamaged, match="no valid Content-Length"):
@@ -306,20 +312,11 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("body", UNREADABLE)
 async def test_a_metadata_file_that_cannot_be_read_is_kept(content: Content, origin: Origin, body: bytes) -> None:
-    """It came as a whole, and has what an object begins and ends with; but nothing tells where this one ends.
-
-    An answer of HTTP/1.0 ends with its connection.
-    """
+    """It came as a whole, and has what an object begins and ends with; unless nothing tells whether it was cut."""
     origin.replies((200, body, {"Content-Type": "application/json"}))
     assert body == await content.metadata(JOB)
 
-    async def old(request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        request.transport.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
-        request.transport.close()
-        return web.Response()
-
-    origin.answer = old
+    origin.answer = ending_with_connection(body)
 
     with pytest.raises(SourceDamaged, match="without a length that isn't JSON"):
         await content.metadata(JOB)

@@ -14,12 +14,15 @@ from local.azurite import Azurite
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording.app import App
+from recording.catalogue import indexing
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import read_settings
 from recording.control.bodies import Operation, RecordingStarted, StartRecordingByUrl
 from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.index import RecordingSummary
+from recording.model.manifest import Manifest, write_manifest
+from recording.model.recording import InFlightRecording
 from recording.model.started import Started
 from recording.storage.index import Index
 from tests.support.archives import manifest_of
@@ -268,6 +271,27 @@ async def test_a_run_of_the_timer_brings_the_rows_up_to_date(app: App, control: 
 
     [one] = await found(app, participant=people[0].id)
     assert ("ingesting", 1000, "some") == (one.state, one.bytes, one.proof)
+
+
+async def test_a_recording_that_cannot_be_described_costs_no_other_row(
+    app: App, control: Control, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever its events and files say."""
+    [odd], [good] = [await announce(app, await control.recording(500), event_id=name) for name in ("odd", "good")]
+    written: list[str] = []
+
+    def write(recording: InFlightRecording, **more: Any) -> Manifest:
+        if recording.key == odd.recording_key:
+            raise OverflowError("on purpose")
+        written.append(recording.key)
+        return write_manifest(recording, **more)
+
+    monkeypatch.setattr(indexing, "write_manifest", write)
+    await sweep(app)
+
+    assert [good.recording_key] == written
+    assert [odd.recording_key] == [line["recordingKey"] for line in logged(caplog, "recording.not_indexed")]
+    assert [] == logged(caplog, "index.not_in_step")
 
 
 async def test_a_late_event_of_an_archived_recording_changes_no_row(app: App, control: Control) -> None:
