@@ -64,7 +64,9 @@ class TrailEraser:
     async def _complete_rows(self, key: str, partitions: set[str]) -> None:
         """Write the rows of these partitions from the facts of the days for which the index may lack some."""
         since = await self.index.marked(index.TRAIL_SINCE)
-        until = None if since is None else layout.trail_hour(since)
+        hour = None if since is None else layout.trail_hour(since)
+        # The mark is at the end of its hour: of the first hour of a day that day is read, too.
+        until = hour and hour + timedelta(hours=1)
         for day in await self.trail.days(layout.recording_start(key) - _BEFORE, until):
             for names in batched(await self.trail.names(layout.trail_folder(day)), _FACTS, strict=False):
                 read = await self.trail.read(names)

@@ -365,7 +365,7 @@ async def test_an_erasure_that_the_list_does_not_show_is_not_forgotten(
     assert not [name for name in await listing(app.settings, "staging") if name.startswith(layout.ERASURES)]
 
 
-@pytest.mark.parametrize("since", [None, "the last run of the timer", "always"])
+@pytest.mark.parametrize("since", [None, "the last run of the timer", "the first hour of the day", "always"])
 async def test_the_trail_names_nothing_also_after_the_table_was_lost(
     app: App, control: Control, since: str | None
 ) -> None:
@@ -376,6 +376,8 @@ async def test_the_trail_names_nothing_also_after_the_table_was_lost(
     await app.clients.index._table().delete_table()
     if since == "the last run of the timer":
         await app.trail_rows.catch_up(app.timer.clock() + timedelta(hours=2))
+    if since == "the first hour of the day":
+        await app.clients.index.mark(index.TRAIL_SINCE, f"{layout.trail_folder(app.timer.clock())}00~")
     if since == "always":
         _ = [one async for one in app.trail_rows.rebuild(None, None)]
 
