@@ -10,7 +10,7 @@ import json
 import logging
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ ORIGIN = "eventgrid.azure.net"
 CONCURRENCY = 8
 # How long events are collected before they are sent in batches or in another order.
 GATHER_SECONDS = 0.05
+# Of a request, as it is published; a larger event goes alone (docs/acs-contract.md#delivery-semantics).
+BATCH_BYTES = 1024 * 1024
 SUCCESS = (200, 201, 202, 203, 204)
 OUTCOMES = {
     400: "BadRequest",
@@ -154,8 +156,7 @@ class Delivery:
         if self.subscription.shuffle:
             self._random.shuffle(items)
         self._in_flight += len(items)
-        size = self.subscription.max_events_per_batch
-        return [items[start : start + size] for start in range(0, len(items), size)]
+        return list(batches(items, events=self.subscription.max_events_per_batch))
 
     async def _attempt(self, batch: Sequence[Pending]) -> None:
         try:
@@ -251,6 +252,21 @@ class Delivery:
     def _format(self, event: dict[str, Any]) -> dict[str, Any]:
         unchanged = self.subscription.schema == "EventGridSchema" or is_cloud_event(event)
         return event if unchanged else as_cloud_event(event)
+
+
+def batches(items: Sequence[Pending], *, events: int) -> Iterator[list[Pending]]:
+    """Yield the items in batches of at most so many events and `BATCH_BYTES`; a batch has at least one."""
+    batch: list[Pending] = []
+    filled = 0
+    for item in items:
+        size = len(json.dumps(item.event))
+        if batch and (len(batch) == events or filled + size > BATCH_BYTES):
+            yield batch
+            batch, filled = [], 0
+        batch.append(item)
+        filled += size
+    if batch:
+        yield batch
 
 
 def is_cloud_event(event: dict[str, Any]) -> bool:

@@ -32,7 +32,8 @@ from local.faults import outage
 # A development key, as public as Azurite's: base64 of "acs-recording-emulator-development-only-key".
 DEVELOPMENT_KEY = "YWNzLXJlY29yZGluZy1lbXVsYXRvci1kZXZlbG9wbWVudC1vbmx5LWtleQ=="
 HOST = "127.0.0.1"
-_MAXIMUM_BODY_BYTES = 512 * 1024
+# As much as Event Grid takes of an event (docs/acs-contract.md#delivery-semantics).
+_MAXIMUM_BODY_BYTES = 1024 * 1024
 _SHUTDOWN_SECONDS = 1.0
 
 

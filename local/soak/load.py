@@ -120,7 +120,8 @@ class Load:
         if event is None:
             await self.source.control("POST", f"/recordings/{recording['recordingId']}/announce", {"times": times})
         else:
-            await self.source.control("POST", "/events", [event] * times)
+            for _ in range(times):
+                await self.source.control("POST", "/events", event)
 
     async def _publish_beside(self, planned: PlannedRecording) -> None:
         """Publish invalid events at the same time, so that they share a batch with valid ones."""

@@ -218,6 +218,17 @@ async def test_batch() -> None:
         assert [3, 2] == [len(body) for body in await receiver.wait_for(2)]
 
 
+async def test_batch_bytes() -> None:
+    """A batch has 1 MB at most, as Event Grid's have; an event that is nearly as large goes alone."""
+
+    async with serve(Receiver()) as receiver, Topic() as topic:
+        await topic.subscribe(subscription(receiver, max_events_per_batch=10))
+        for size in (500_000, 500_000, 500_000, 1_047_000, 2_000):
+            topic.publish({**EVENT, "data": "x" * size})
+
+        assert [2, 1, 1, 1] == [len(body) for body in await receiver.wait_for(4)]
+
+
 async def test_batch_cloud_events() -> None:
     """A batch of CloudEvents has its own content type."""
 

@@ -168,4 +168,4 @@ async def test_no_route(client: Client, method: str, path: str) -> None:
 
 async def test_large_body(client: Client) -> None:
     """A body beyond every reason is refused."""
-    assert (await client.api("POST", "/conversations/a/recordings", body=b" " * 600_000)).status == 413
+    assert (await client.api("POST", "/conversations/a/recordings", body=b" " * 1_100_000)).status == 413
