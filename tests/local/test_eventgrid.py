@@ -226,7 +226,7 @@ async def test_batch_bytes() -> None:
         for size in (500_000, 500_000, 500_000, 1_047_000, 2_000):
             topic.publish({**EVENT, "data": "x" * size})
 
-        assert [2, 1, 1, 1] == [len(body) for body in await receiver.wait_for(4)]
+        assert [1, 1, 1, 2] == sorted(len(body) for body in await receiver.wait_for(4))
 
 
 async def test_batch_cloud_events() -> None:
