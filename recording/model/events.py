@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from azure.eventgrid import SystemEventNames
 
 from recording.model import layout
-from recording.model.payload import CallState, ChannelType, ContentType, FormatType
+from recording.model.options import ChannelType, ContentType, FormatType
+from recording.model.payload import CallState
 
 
 @dataclass(frozen=True)

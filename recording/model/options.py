@@ -11,6 +11,10 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from recording import urls
 from recording.model.record import Body
 
+ContentType = Literal["audio", "audioVideo"]
+ChannelType = Literal["mixed", "unmixed"]
+FormatType = Literal["mp4", "mp3", "wav"]
+
 MOST_CHANNELS = 5
 _MEMBERS_OF_2021 = {"operationContext", "recordingStateCallbackUri", "conversationUrl", "retentionClass"}
 
@@ -56,9 +60,9 @@ class StartOptions(Body):
     See docs/acs-contract.md#start-request.
     """
 
-    recording_content_type: Literal["audio", "audioVideo"] | None = None
-    recording_channel_type: Literal["mixed", "unmixed"] | None = None
-    recording_format_type: Literal["wav", "mp3", "mp4"] | None = None
+    recording_content_type: ContentType | None = None
+    recording_channel_type: ChannelType | None = None
+    recording_format_type: FormatType | None = None
     audio_channel_participant_ordering: Annotated[list[Participant], Field(max_length=MOST_CHANNELS)] | None = None
     channel_affinity: Annotated[list[ChannelAffinity], Field(max_length=MOST_CHANNELS)] | None = None
     pause_on_start: bool | None = None

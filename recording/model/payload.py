@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from recording.model import layout
 from recording.model.envelope import decode, fold
 from recording.model.metadata_file import MetadataFile, Pause, Speaker
+from recording.model.options import ChannelType, ContentType, FormatType
 from recording.model.record import first_problem
 
 LONGEST_LOCATION = 8192
@@ -29,9 +30,6 @@ LONGEST_CHUNK = timedelta(days=366)
 LONGEST_TEXT = 1024
 
 CallState = Literal["Establishing", "Established", "Terminating", "Terminated"]
-ContentType = Literal["audio", "audioVideo"]
-ChannelType = Literal["mixed", "unmixed"]
-FormatType = Literal["mp4", "mp3", "wav"]
 
 _WORDS = {word.lower(): word for word in ("audio", "audioVideo", "mixed", "unmixed", "mp4", "mp3", "wav")}
 _CALL_STATES = {word.lower(): word for word in get_args(CallState)}

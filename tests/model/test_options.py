@@ -87,7 +87,7 @@ def test_what_goes_together(body: dict[str, Any]) -> None:
         ({"recordingContentType": "video"}, "recordingContentType", "'audio' or 'audioVideo'"),
         ({"recordingContentType": "Audio"}, "recordingContentType", "'audio' or 'audioVideo'"),
         ({"recordingChannelType": 1}, "recordingChannelType", "'mixed' or 'unmixed'"),
-        ({"recordingFormatType": "flac"}, "recordingFormatType", "'wav', 'mp3' or 'mp4'"),
+        ({"recordingFormatType": "flac"}, "recordingFormatType", "'mp4', 'mp3' or 'wav'"),
         ({**UNMIXED, "recordingFormatType": "mp3"}, "recordingFormatType", "an unmixed recording is a wav"),
         ({**UNMIXED, "recordingFormatType": "mp4"}, "recordingFormatType", "an unmixed recording is a wav"),
         ({**UNMIXED, "recordingContentType": "audioVideo"}, "recordingChannelType", "has audio only"),
