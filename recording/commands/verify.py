@@ -60,7 +60,8 @@ async def _joined(arguments: argparse.Namespace) -> int:
     finally:
         await app.aclose()
     for part in found.parts:
-        proved = f"{len(part.chunks)} chunks proved by their SHA-256" if part.chunks else "no chunk has a SHA-256"
+        chunks = len(part.chunks)
+        proved = f"{chunks} chunk{'s' * (chunks != 1)} proved by SHA-256" if chunks else "no chunk has a SHA-256"
         print("\n         ".join([f"{part.file_name}  {part.bytes:,} bytes read, {proved}", *part.problems]))
     print("ok" if found.ok else "DAMAGED: the joined file was deleted; the next request makes a new one")
     return 0 if found.ok else 1
@@ -81,7 +82,8 @@ def _line(result: RecordingVerification) -> str:
     odd = sum(chunk.verdict not in (None, "complete") for chunk in result.chunks)
     note += f" ({odd} not complete media: the manifest says what is missing)" if odd else ""
     problems = [*result.problems, *(problem for chunk in result.chunks for problem in chunk.problems)]
-    first = f"{verdict:8} {result.recording_key}  {len(result.chunks)} chunks{note}"
+    chunks = len(result.chunks)
+    first = f"{verdict:8} {result.recording_key}  {chunks} chunk{'s' * (chunks != 1)}{note}"
     return "\n         ".join([first, *problems])
 
 

@@ -129,15 +129,15 @@ class ScopeFinder:
         return {(index.ENDS, index.ending(key, kept_until(at, float(one)))) for at in times for one in days}
 
     def _sources(self, events: Iterable[FileStatusUpdated]) -> list[Source]:
-        """Return what ACS still has: it deletes by itself what is older."""
+        """Return what ACS still has, each once, however many events announce it; it deletes by itself what is older."""
         now = self.clock()
-        found = (
-            Source(document_id=chunk.source_id or chunk.document_id, location=chunk.delete_location, until=until)
-            for event in events
-            if now < (until := event.received + self.retention)
-            for chunk in event.chunks
-        )
-        return list(dict.fromkeys(found))
+        latest: dict[tuple[str, str | None], Source] = {}
+        for event in sorted(events, key=lambda one: one.received):
+            if now < (until := event.received + self.retention):
+                for chunk in event.chunks:
+                    document, location = chunk.source_id or chunk.document_id, chunk.delete_location
+                    latest[document, location] = Source(document_id=document, location=location, until=until)
+        return list(latest.values())
 
     async def _manifests(self, key: str, names: Iterable[str]) -> tuple[list[Manifest], bool]:
         """Return every revision, and the present state in flight: each may have rows of its own.

@@ -202,7 +202,8 @@ class Replay:
             return ReplayResult(source, "failed", f"storage or ACS failed ({type(failed).__name__}); replay it again")
         if not isinstance(event, FileStatusUpdated):
             return ReplayResult(source, "accepted", type(event).__name__)
-        count = f"{len({chunk.document_id for chunk in event.chunks})} chunks{'' if dry_run else ' queued'}"
+        chunks = len({chunk.document_id for chunk in event.chunks})
+        count = f"{chunks} chunk{'s' * (chunks != 1)}{'' if dry_run else ' queued'}"
         detail = "; ".join((f"{event.recording_key}, {count}", *event.problems, *event.derived))
         return ReplayResult(source, "partially accepted" if event.problems else "accepted", detail, event.recording_key)
 

@@ -43,7 +43,7 @@ async def test_it_is_made_downloaded_and_proved(app: App, tmp_path: Path, capsys
     assert ["case 118"] * 2 == [fact["reason"] for fact in await trail_of(app.settings)]
 
     assert 0 == await run("verify", "--joined", KEY)
-    assert "2 chunks proved by their SHA-256" in capsys.readouterr().out
+    assert "2 chunks proved by SHA-256" in capsys.readouterr().out
     [blob] = [name for name in await listing(app.settings, "derived") if name.endswith(".wav")]
     damaged = bytearray(file.read_bytes())
     damaged[-100] ^= 1

@@ -41,7 +41,7 @@ async def test_all_is_well(app: App, control: Control, capsys: pytest.CaptureFix
 
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert ("2 recordings in the archive", ["1/2", "2/2"]) == (first, [line[:3] for line in lines])
-    assert {f"ok       {one.recording_key}  2 chunks", f"ok       {other.recording_key}  1 chunks"} == {
+    assert {f"ok       {one.recording_key}  2 chunks", f"ok       {other.recording_key}  1 chunk"} == {
         line[5:] for line in lines
     }
     assert re.fullmatch(r"All 2 recordings match their manifest\. 8,\d\d\d bytes were read again\.", last)
@@ -56,7 +56,7 @@ async def test_damage_is_told(app: App, control: Control, capsys: pytest.Capture
     assert 1 == await run()
 
     _, first, second, last = capsys.readouterr().out.splitlines()
-    assert f"1/1  DAMAGED  {one.recording_key}  1 chunks" == first
+    assert f"1/1  DAMAGED  {one.recording_key}  1 chunk" == first
     assert second.startswith(f"         {blob}: has SHA-256 ")
     assert last.startswith("1 of 1 recordings do not match their manifest: see DAMAGED above.")
 

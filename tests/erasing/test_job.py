@@ -305,6 +305,21 @@ async def test_a_source_that_cannot_be_deleted_is_in_the_certificate(app: App, c
     assert timedelta(hours=23) < source.until - told.checked_at < timedelta(hours=25)
 
 
+async def test_a_source_of_several_events_is_deleted_once(environment: dict[str, str]) -> None:
+    """Each event may list a document several times, and each later one says that ACS has it for longer."""
+    async with storage_host(environment, SOURCE_RETENTION_HOURS="48") as (app, host):
+        chunk = host.add(mp4(5000), people=PEOPLE)
+        for number, at in enumerate((app.timer.clock() - HOUR, app.timer.clock())):
+            for job in await receive(app, today(chunk, chunk, event_id=f"e{number}"), now=at):
+                await app.ingest.run(job)
+        [key] = (await sweep(app)).archived
+
+        scope = await app.erase.scopes.ids(key)
+
+        [source] = scope.sources
+        assert timedelta(hours=47, minutes=30) < source.until - app.timer.clock() < timedelta(hours=48)
+
+
 @pytest.mark.settings(RETENTION_CLASSES=CLASSES, ERASURE_DELAY_HOURS="0")
 async def test_the_end_of_retention_asks_once_and_waits_for_holds(app: App, control: Control) -> None:
     """Whoever plans it asks again: it answers with nothing while it is too early, asked for, forbidden or done."""

@@ -98,6 +98,17 @@ async def quarantined(app: App, text: str, *, at: datetime = DAY) -> str:
     return layout.quarantine_blob(at, layout.event_id(None, text))
 
 
+async def test_a_document_that_is_listed_twice_is_one_chunk_of_the_answer(app: App, event: dict[str, Any]) -> None:
+    """Under two indices it is announced once."""
+    info = event["data"]["recordingStorageInfo"]
+    info["recordingChunks"][1]["documentId"] = DOCUMENT
+
+    [done] = await again(app, json.dumps(event))
+
+    assert ", 1 chunk queued" in done.detail
+    assert [DOCUMENT] == [one.document_id for one in await queued(app)]
+
+
 async def test_a_quarantined_event_that_is_valid_by_now_is_accepted(app: App, event: dict[str, Any]) -> None:
     """The fact has its original text, and both chunks are on the queue as the host reads them."""
     text = json.dumps(event, indent=3) + "\n"
