@@ -2,16 +2,16 @@
 
 An event may announce thousands of chunks, and its answer must not wait until each has its message. So one message, the
 fan-out, stands for all of them. Its job queues a batch of chunk jobs and then a fan-out for the rest, behind the batch:
-so a recording has one batch on the queue at a time, and several recordings take turns. The fan-out for the rest is the
-last write. A job that is killed before it queues its batch again, and a chunk that is staged ends its job at once; what
-the queue gives up is found by the timer, which derives from the facts what is missing.
+so a recording has one batch on the queue at a time, however often its event comes, and several recordings take turns.
+The fan-out for the rest is the last write. A job that is killed before it queues its batch again, and a chunk that is
+staged ends its job at once; what the queue gives up is found by the timer, which derives from the facts what is
+missing.
 """
 
 import asyncio
 import time
 from contextlib import nullcontext
-from datetime import timedelta
-from secrets import token_hex
+from datetime import UTC, datetime, timedelta
 
 from recording.clock import Clock, utc_now
 from recording.ingest.chunk import ChunkIngest
@@ -29,6 +29,8 @@ BATCH = 256
 # More chunks at a time, where there would be more batches: each derives the whole recording again, which takes seconds.
 _MOST_BATCHES = 32
 _SENDS = 16
+# Of the first pause before the timer queues a chunk again: in this time each batch is queued once.
+_ONE_BATCH = 1 / 4
 # Chunk jobs of this queue at once in a process. The host runs up to twelve messages of each queue (host.json): other
 # recordings have three times as many, and are delayed by less than twice.
 AT_ONCE = 4
@@ -68,7 +70,7 @@ class BulkIngest:
             case ChunkJob() as chunk:
                 await self._ingest_in_turn(chunk, is_redelivered=is_redelivered)
             case FanOut() as fan_out:
-                await self._fan_out(fan_out)
+                await self._fan_out(fan_out, is_redelivered=is_redelivered)
 
     async def _ingest_in_turn(self, chunk: ChunkJob, *, is_redelivered: bool) -> None:
         """Ingest a chunk; what it waits is part of its budget, since `functionTimeout` counts from the message."""
@@ -82,7 +84,7 @@ class BulkIngest:
         finally:
             self._turn.release()
 
-    async def _fan_out(self, asked: FanOut) -> None:
+    async def _fan_out(self, asked: FanOut, *, is_redelivered: bool) -> None:
         key = asked.recording_key
         blobs = await self._recordings.staged(key)
         if asked.event:
@@ -98,9 +100,15 @@ class BulkIngest:
         batch, rest = missing[:length], missing[length:]
         if not batch:
             return
-        # While a batch is on the queue the timer doesn't queue it again.
-        began = layout.attempt_id(self._clock(), token_hex(4))
-        await self._blobs.create("staging", layout.fan_out_blob(key, began), b"{}")
+        # While a batch is on the queue the timer doesn't queue it again, nor does the fan-out of a copy of its event:
+        # ten copies at once had each of thousands of chunks queued ten times, and the queue was busy for half an hour.
+        # A message that comes again goes on: its job was killed, or its answer got lost.
+        slot = self._first_requeue.total_seconds() * _ONE_BATCH
+        now = self._clock().timestamp()
+        began = layout.attempt_id(datetime.fromtimestamp(now - now % slot, UTC), asked.digest)
+        if not await self._blobs.create("staging", layout.fan_out_blob(key, began), b"{}") and not is_redelivered:
+            log.info("recording.fanned_out", recordingKey=key, queued=0, left=len(missing))
+            return
         jobs = (one for chunk in batch for one in chunk.jobs)
         if asked.due is None and not asked.is_again:
             jobs = (one.model_copy(update={"is_again": None}) for one in jobs)

@@ -5,6 +5,7 @@ of each is nested, since the Functions host overwrites the message's own metadat
 message (docs/functions-host.md#queue).
 """
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
@@ -131,6 +132,11 @@ class FanOut(Record):
     due: datetime | None = None
     after: tuple[int, str] | None = None
     is_again: Literal[True] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return what its chunks are known by: the same for each copy of an event, in hex."""
+        return hashlib.sha256(self.model_dump_json(exclude={"is_again"}).encode()).hexdigest()[:8]
 
     def to_message(self) -> str:
         """Return the fan-out as the text of a queue message: `{"fanOut": {"recordingKey": …}}`."""

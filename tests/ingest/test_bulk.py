@@ -35,6 +35,36 @@ async def test_one_message_fans_out_in_bounded_batches(app: App) -> None:
     assert BATCH * 16 * 1024 < 10 * 1024 * 1024
 
 
+async def test_copies_of_an_event_queue_each_chunk_once(app: App) -> None:
+    """They come at once, and Event Grid may send one ten times: it would keep the queue busy ten times as long."""
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    event = big.big_event(90)
+    for _ in range(10):
+        await receive(app, event)
+    copies = await big.on_bulk(app)
+    bulk = big.bulk_of(app, batch=40, clock=lambda: now)
+
+    await asyncio.gather(*(bulk.run(one.to_message()) for one in copies))
+
+    assert 10 == len(copies)
+    assert big.documents(90) == sorted(await big.fan_out_all(app, bulk, batch=40))
+
+
+async def test_a_copy_that_comes_later_queues_what_is_missing(app: App) -> None:
+    """The messages of the first batch may be lost by then."""
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    await receive(app, big.big_event(33))
+    [asked] = await big.on_bulk(app)
+
+    counts = []
+    for minutes in (0, 3, 4):
+        bulk = big.bulk_of(app, batch=40, clock=lambda at=now + timedelta(minutes=minutes): at)
+        await bulk.run(asked.to_message())
+        counts.append(len(await big.on_bulk(app)))
+
+    assert [33, 0, 33] == counts
+
+
 async def test_a_batch_of_very_many_is_a_32nd_of_them(app: App) -> None:
     """Each batch lists the recording and derives it again, so there must not be ever more of them."""
     await receive(app, big.big_event(70))
@@ -92,7 +122,7 @@ async def test_a_fan_out_that_is_killed_anywhere_does_no_harm(app: App) -> None:
     queued = [message.document_id for message in await big.on_bulk(app) if isinstance(message, ChunkJob)]
     # Those that were on their way when it was killed may be lost.
     assert 0 < len(queued) <= 30
-    await big.bulk_of(app, batch=40).run(asked.to_message())
+    await big.bulk_of(app, batch=40).run(asked.to_message(), is_redelivered=True)
     queued += await big.fan_out_all(app, big.bulk_of(app, batch=40), batch=40)
 
     assert {*big.documents(50)} == {*queued}
