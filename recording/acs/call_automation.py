@@ -133,7 +133,7 @@ def _parsing() -> Iterator[None]:
     try:
         with translated():
             yield
-    except (ValueError, TypeError, AttributeError, RecursionError) as failed:
+    except (ValueError, TypeError, AttributeError, RecursionError, LookupError) as failed:
         raise UpstreamFailed("ACS returned an answer that can't be read") from failed
 
 

@@ -5,6 +5,7 @@ signature on the storage host's redirect, and rejects every host but Microsoft's
 (docs/acs-contract.md#storage-host, docs/measurements.md#sdk-ranges, #sdk-hosts).
 """
 
+import asyncio
 import codecs
 import hashlib
 import json
@@ -139,6 +140,7 @@ class Content:
         self._hosts = frozenset(host.lower() for host in (resource.authority, *extra_hosts))
         self._fetches_by_id = fetches_by_id
         self._largest_metadata = largest_metadata
+        self._read_timeout = read_timeout
         # The only place where a failed request is retried; it waits for Retry-After. A body that breaks
         # off is retried in ingest, which alone knows how far the bytes got.
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
@@ -177,7 +179,7 @@ class Content:
     async def _metadata(self, job: ChunkJob, url: str, before_large: Callable[[], Awaitable[object]] | None) -> bytes:
         async with self._get(url, job, "metadata") as response:
             received = BytesIO()
-            async for piece in _pieces(response):
+            async for piece in self._pieces(response):
                 if before_large and received.tell() + len(piece) > LARGE_METADATA:
                     await before_large()
                     before_large = None
@@ -187,7 +189,7 @@ class Content:
         # Not a copy: the object gives its bytes away.
         body = received.getvalue()
         # The storage host answers with 206 although no range was requested (docs/acs-contract.md#storage-host).
-        is_part = response.status_code == 206
+        is_part = _range(response) is not None
         declared = _part(response, len(body)).total if is_part else response.headers.get("Content-Length")
         if not body or (declared is not None and str(len(body)) != str(declared).strip()):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
@@ -220,7 +222,8 @@ class Content:
             async def ask(job: ChunkJob, url: str) -> Opened:
                 request = self._get(url, job, "content", first=0, last=first - 1)
                 response = await stack.enter_async_context(request)
-                return await _opened(response, _part(response, size), first, trusts_validator=trusts_validator)
+                part, pieces = _part(response, size), self._pieces(response)
+                return await _opened(response, part, pieces, first, trusts_validator=trusts_validator)
 
             opened, by_id = await self._by_location(job, job.content_location, self._download(job), ask)
             yield replace(opened, probe=replace(opened.probe, by_id=by_id))
@@ -238,9 +241,9 @@ class Content:
                 try:
                     return _part(response).total
                 except SourceUnmeasured:
-                    if response.status_code == 206:
+                    if _range(response) is not None:
                         raise
-                return sum([len(piece) async for piece in counted(_pieces(response))])
+                return sum([len(piece) async for piece in counted(self._pieces(response))])
 
         return (await self._by_location(job, job.content_location, self._download(job), ask))[0]
 
@@ -291,7 +294,7 @@ class Content:
                     raise SourceDamaged(f"the range ended {end - part.end} bytes early, and the source has no ETag")
                 # A server that ignores Range sends everything: what comes before is skipped.
                 skip = offset - part.first
-                async for piece in _take(_pieces(response), part, skip=skip, length=min(end, part.end) - offset):
+                async for piece in _take(self._pieces(response), part, skip=skip, length=min(end, part.end) - offset):
                     yield piece
             offset = part.end
 
@@ -307,6 +310,19 @@ class Content:
         async with self._ask("DELETE", location, document_id, "deletion") as response:
             if response.status_code not in (200, 202, 204, 404, 410):
                 raise _failure(response, None)
+
+    async def _pieces(self, response: AsyncHttpResponse) -> AsyncIterator[bytes]:
+        """Yield a body as it comes; raises SourceUnavailable if it breaks off, or nothing comes."""
+        pieces = response.iter_raw()
+        if "Content-Length" not in response.headers:
+            # aiohttp forgets its own time-out, and who waits, where the marks of a chunked body are wrong.
+            pieces = _in_time(pieces, self._read_timeout)
+        try:
+            async for piece in pieces:
+                yield piece
+        # A RuntimeError is a connection that aiohttp has closed between two reads.
+        except (AzureError, RuntimeError) as failed:
+            raise SourceUnavailable(f"the body broke off ({type(failed).__name__})") from failed
 
     @asynccontextmanager
     async def _get(
@@ -371,13 +387,15 @@ class _Retry(AsyncRetryPolicy[Any, Any]):
         return super().is_retry(settings, response) and (self.get_retry_after(response) or 0) <= LONGEST_RETRY_AFTER
 
 
-async def _opened(response: AsyncHttpResponse, part: _Part, first: int, *, trusts_validator: bool) -> Opened:
+async def _opened(
+    response: AsyncHttpResponse, part: _Part, pieces: AsyncIterator[bytes], first: int, *, trusts_validator: bool
+) -> Opened:
     """Read what a response says of a document, and the first KiB of its body."""
     if part.total == 0:
         raise SourceDamaged(f"the source answered with no bytes ({_content_type(response) or 'no content type'})")
     if part.first != 0:
         raise SourceDamaged("the source sent a range that was not requested")
-    pieces, head = _pieces(response), bytearray()
+    head = bytearray()
     async for piece in pieces:
         head += piece
         if len(head) >= HEAD_BYTES:
@@ -427,14 +445,6 @@ async def _take(pieces: AsyncIterator[bytes], part: _Part, *, skip: int, length:
     raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
 
 
-async def _pieces(response: AsyncHttpResponse) -> AsyncIterator[bytes]:
-    try:
-        async for piece in response.iter_raw():
-            yield piece
-    except AzureError as failed:
-        raise SourceUnavailable(f"the body broke off ({type(failed).__name__})") from failed
-
-
 def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
     status = response.status_code
     if status in (404, 410):
@@ -449,6 +459,37 @@ def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
     return SourceUnavailable(f"ACS answered with {status}")
 
 
+async def _in_time(pieces: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """Yield pieces; raises SourceUnavailable if there is none for so long."""
+    while True:
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as failed:
+            if not limit.expired():
+                raise
+            raise SourceUnavailable(f"the body stopped for {seconds:g} s") from failed
+        yield piece
+
+
+def _range(response: AsyncHttpResponse) -> re.Match[str] | None:
+    """Return the range that a body is, None if it is all of the document; raises SourceDamaged for a 206 without one.
+
+    The storage host sends a Content-Range with a 200, too (docs/acs-contract.md#storage-host): a part that says so is
+    not all of it, whatever its status.
+    """
+    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if response.status_code == 206:
+        if not match:
+            raise SourceDamaged("206 without a valid Content-Range")
+        return match
+    is_part = match and (int(match["first"]) > 0 or match["total"] not in ("*", str(int(match["last"]) + 1)))
+    return match if is_part else None
+
+
 def _part(response: AsyncHttpResponse, size: int | None = None) -> _Part:
     """Return what the headers say of a body; `size` is the document's where they have none.
 
@@ -457,16 +498,13 @@ def _part(response: AsyncHttpResponse, size: int | None = None) -> _Part:
     declared = response.headers.get("Content-Length")
     if declared is not None and not re.fullmatch(_NUMBER, declared):
         raise SourceDamaged("the source sent no valid Content-Length")
-    if response.status_code == 206:
-        match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if not match:
-            raise SourceDamaged("206 without a valid Content-Range")
+    if match := _range(response):
         total = size if match["total"] == "*" else int(match["total"])
         if total is None:
-            raise SourceUnmeasured("206 with a Content-Range that hasn't the size of the document")
+            raise SourceUnmeasured("a Content-Range that hasn't the size of the document")
         part = _Part(int(match["first"]), int(match["last"]) + 1, total, is_range=True)
         if not part.first < part.end <= part.total:
-            raise SourceDamaged("206 with an impossible Content-Range")
+            raise SourceDamaged("an impossible Content-Range")
         if declared is not None and int(declared) != part.end - part.first:
             raise SourceDamaged(f"the source declared {declared} bytes for a range of {part.end - part.first}")
         return part
@@ -492,12 +530,12 @@ def _validator(response: AsyncHttpResponse) -> str | None:
     unless it was over when the response was made.
     """
     etag = response.headers.get("ETag")
-    if etag and not etag.startswith("W/"):
+    if etag and etag[:2].upper() != "W/":
         return etag
     modified = response.headers.get("Last-Modified")
     try:
         age = parsedate_to_datetime(response.headers["Date"]) - parsedate_to_datetime(modified or "")
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
     return modified if age >= _CLOCKS_DIFFER else None
 

@@ -133,8 +133,11 @@ def receipts(version: str, staged: Mapping[str, int], *, read_only: bool = False
 
 
 def note_id(version: str, number: int) -> str:
-    """Return the id of a note to the next attempt at a version: one byte, never committed."""
-    return _id(version, Block(_NOTE, number), "noted---", f"{0:016x}")
+    """Return the id of a note to the next attempt at a version: one byte, never committed.
+
+    All ids of a blob are equally long: a number has 4 bytes, and no block more.
+    """
+    return _id(version, Block(_NOTE, min(number, 2**32 - 1)), "noted---", f"{0:016x}")
 
 
 def notes(version: str, staged: Mapping[str, int]) -> list[int]:

@@ -84,6 +84,56 @@ async def test_an_impossible_range_is_refused(content: Content, origin: Origin, 
         await content.probe(JOB)
 
 
+@pytest.mark.parametrize("span", ["bytes 0-1023/{}", "bytes 0-{}/{}1", "bytes 100-199/{}", "bytes 1-{}/{}"])
+async def test_a_part_with_the_status_of_all_is_a_part(content: Content, origin: Origin, span: str) -> None:
+    """The storage host sends a Content-Range with 200, too: what it cuts short must not be archived as all there is."""
+    text = span.replace("{}/", f"{len(MEDIA) - 1}/").replace("{}", str(len(MEDIA)))
+    first, last, total = (int(one) for one in re.findall("[0-9]+", text))
+    origin.replies((200, MEDIA[first : last + 1], {**VIDEO, "Content-Range": text}))
+
+    if first:
+        with pytest.raises(SourceDamaged, match="not requested"):
+            await content.probe(JOB)
+    else:
+        assert (total, True) == ((probe := await content.probe(JOB)).size, probe.takes_ranges)
+        assert total == await content.measure(JOB)
+    if first or total > len(MEDIA):
+        with pytest.raises(SourceDamaged):
+            await content.metadata(JOB)
+
+
+@pytest.mark.parametrize("span", ["bytes 0-{}/{}", "bytes 0-{}/*", "nonsense", "bytes */{}"])
+async def test_the_range_of_all_with_the_status_of_all_says_nothing_new(
+    content: Content, origin: Origin, span: str
+) -> None:
+    """It is not known to take ranges."""
+    text = span.replace("{}/", f"{len(MEDIA) - 1}/").replace("{}", str(len(MEDIA)))
+    origin.replies((200, MEDIA, {**VIDEO, "Content-Range": text}))
+
+    probe = await content.probe(JOB)
+
+    assert (len(MEDIA), False) == (probe.size, probe.takes_ranges)
+    assert MEDIA[9:99] == await content.read(JOB, probe, offset=9, length=90)
+
+
+@pytest.mark.parametrize("etag", ['W/"a"', 'w/"a"'])
+async def test_a_weak_etag_allows_other_bytes(content: Content, origin: Origin, etag: str) -> None:
+    """In lower case as well, which no server should send."""
+    origin.replies((200, MEDIA, {"ETag": etag}))
+
+    assert not (await content.probe(JOB)).has_validator
+
+
+@pytest.mark.parametrize("name", ["Last-Modified", "Date"])
+@pytest.mark.parametrize("value", ["soon", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", f"Mon, 99 {'9' * 99}"])
+async def test_a_date_that_cannot_be_read_is_none(content: Content, origin: Origin, name: str, value: str) -> None:
+    """Without a date there is no validator."""
+    dates = {"Last-Modified": "Wed, 14 Apr 2021 16:32:34 GMT", "Date": "Wed, 14 Apr 2021 18:32:34 GMT"}
+    origin.replies((200, MEDIA, {**dates, name: value}))
+
+    assert not (await content.probe(JOB)).has_validator
+
+
 @pytest.mark.parametrize("kind", ["cut", "short"])
 @pytest.mark.parametrize("after", [0, 1, MIB])
 async def test_a_body_that_breaks_off(emulated_content: Content, control: Control, kind: str, after: int) -> None:
@@ -245,6 +295,31 @@ async def test_a_source_that_hangs(origin: Origin) -> None:
     try:
         with pytest.raises(SourceUnavailable, match="broke off"):
             await client.read(JOB, PROBE, offset=0, length=1_000)
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize("end", [b"zz\r\n", b"5\r\nhelloXX", b"-1\r\n"])
+async def test_a_chunked_body_with_a_wrong_mark_does_not_hang(origin: Origin, end: bytes) -> None:
+    """The client forgets its own time-out then."""
+
+    async def wrong(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n" + MEDIA[:2048] + b"\r\n"
+        )
+        await asyncio.sleep(0.1)
+        request.transport.write(end)
+        await asyncio.sleep(3)
+        return web.Response()
+
+    origin.answer = wrong
+    client = Content(Resource(origin.url, KEY), read_timeout=0.3)
+    try:
+        async with asyncio.timeout(2):
+            for step in (client.measure, client.metadata):
+                with pytest.raises(SourceUnavailable, match=r"stopped for 0\.3 s|broke off"):
+                    await step(JOB)
     finally:
         await client.aclose()
 

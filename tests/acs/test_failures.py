@@ -90,6 +90,8 @@ async def test_a_message_may_repeat_the_callback_address(service: Client, origin
         (b"{", "application/json"),
         (b"\xff\xfe", "application/json; charset=utf-8"),
         (b"{}", "application/json; charset=nonsense"),
+        (b"{}", "application/json; charset=hex"),
+        (b"{}", "application/json; charset=rot13"),
         (b"[" * 100_000, "application/json"),
     ],
 )

@@ -160,5 +160,6 @@ def test_notes_are_no_blocks() -> None:
     """They only say a number."""
     listed = {blocks.note_id("v", 4096): 1, blocks.note_id("v", 8192): 1, blocks.note_id("w", 1): 1}
 
+    assert {len(blocks.note_id("v", 5 * 2**30))} == {len(name) for name in listed}
     assert [4096, 8192] == sorted(blocks.notes("v", listed))
     assert {} == blocks.receipts("v", listed, read_only=True)
