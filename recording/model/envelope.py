@@ -23,6 +23,9 @@ _HEADER = "ce-"
 _NOT_A_HEADER = ("data", "data_base64", "datacontenttype")
 _QUOTED = re.compile(r'"(.*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# No number of an event has as many digits; Python refuses to read one of more than 4,300, and so the rest of the event.
+_MOST_DIGITS = 1000
+_JSON = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) <= _MOST_DIGITS else None)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def decode(value: Any) -> Any:
     """Return the JSON value that a text has, however often it was written as a text; other text as it is."""
     while isinstance(value, str):
         try:
-            value = json.loads(value.removeprefix("\ufeff"))
+            value = _JSON.decode(value.removeprefix("\ufeff"))
         except (ValueError, RecursionError):
             break
     return value
@@ -120,11 +123,16 @@ def _data(members: Mapping[str, Any]) -> Any:
 
 
 def _decode_text(body: bytes) -> str | None:
-    """Return the text of a body in any encoding of Unicode, without its byte-order mark; None if it isn't text."""
+    """Return the text of a body in any encoding of Unicode, without its byte-order mark; None if it isn't text.
+
+    Bytes that are no letters of it become U+FFFD in JSON: one in a label must not cost its event, or others beside it.
+    """
+    encoding = json.detect_encoding(body)
     try:
-        return body.decode(json.detect_encoding(body)).removeprefix("\ufeff")
+        return body.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError:
-        return None
+        text = body.decode(encoding, errors="replace").removeprefix("\ufeff")
+        return text if isinstance(decode(text), dict | list) else None
 
 
 def _attributes(headers: Mapping[str, str]) -> dict[str, str]:

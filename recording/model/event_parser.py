@@ -64,9 +64,8 @@ _TYPES = {
 def parse_event(text: str) -> Event:
     """Parse one event of any form; types are compared without case.
 
-    An event that announces chunks is a file event, whatever its type; one of an unknown type that has chunks in another
-    form is not ignored. Raises BadEvent with a reason that a person can
-    act on.
+    An event that announces chunks is a file event, whatever its type; one of another type that has chunks in another
+    form is not ignored. Raises BadEvent with a reason that a person can act on.
     """
     event = read_envelope(text)
     given = (event.type or "").strip()
@@ -78,6 +77,8 @@ def parse_event(text: str) -> Event:
         if payload.announces_chunks(event.data):
             note = f"the type is not {events.FILE_STATUS_UPDATED}, but the event announces chunks"
             return _file_status(identity, event, note)
+        if kind and payload.mentions_chunks([text, event.data]):
+            raise BadEvent("the event has recording chunks in a form that is unknown, and the type of another event")
         if not kind:
             raise BadEvent("the event has neither eventType (Event Grid schema) nor type (CloudEvents)")
         if kind == events.CALL_LEG_STATE_CHANGED:
@@ -110,8 +111,6 @@ def parse_event(text: str) -> Event:
             return CallStarted(*ids) if kind == events.CALL_STARTED else CallEnded(*ids, call.duration_of_call)
     except ValidationError as invalid:
         raise BadEvent(payload.reason(invalid)) from None
-    if payload.mentions_chunks([text, event.data]):
-        raise BadEvent("the type of the event is unknown, and it has recording chunks in a form that is unknown, too")
     return OtherEvent(identity, kind[:_LONGEST_TYPE])
 
 

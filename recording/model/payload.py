@@ -60,7 +60,8 @@ def _call_state(value: Any) -> Any:
 
 
 def _shorten(value: Any) -> Any:
-    return value[:LONGEST_TEXT] if isinstance(value, str) else value
+    """Return text that can be written: JSON may have half of a surrogate pair, which is escaped."""
+    return value[:LONGEST_TEXT].encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _one_or_more(value: Any) -> Any:
@@ -233,8 +234,11 @@ def mentions_chunks(value: Any) -> bool:
 def location(value: Any) -> str | None:
     """Return the URL of a file, None if there is none; `content` checks whether its host is allowed.
 
+    White space around it is not part of it.
+
     Raises ValueError for an invalid URL, or one that doesn't fit into a queue message.
     """
+    value = value.strip() if isinstance(value, str) else value
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or len(value) > LONGEST_LOCATION:

@@ -14,7 +14,7 @@ from recording.model import event_parser
 from recording.model.envelope import MOST_EVENTS, decode, read_envelope, split_events
 from tests.support.events import JSON, NEARLY
 from tests.support.forms import FORMS, Request
-from tests.support.samples import sample
+from tests.support.samples import DOCUMENT, parse_file_status, sample
 
 # What the HTTP binding has as its example (docs/acs-contract.md#forms-of-an-event).
 ATTRIBUTES = {
@@ -114,6 +114,28 @@ def test_binary_data_that_is_not_json_is_kept() -> None:
 def test_what_is_no_event_is_passed_on_for_the_quarantine(body: bytes, texts: list[str]) -> None:
     """One entry that isn't an event costs none of the others; an empty batch has nothing to keep."""
     assert texts == split_events(body)
+
+
+@pytest.mark.parametrize("wrong", [b"\xe9", b"\xed\xa0\xbd", b"\xff"])
+def test_a_byte_that_is_no_letter_costs_no_event(wrong: bytes) -> None:
+    """It may be in a label of one of them: all of a request would be in quarantine, for ever."""
+    entry = json.dumps(sample("file-status-2021")).replace("CallEnded", "Call@Ended").encode().replace(b"@", wrong)
+
+    first, second = split_events(b"[" + entry + b"," + b'{"type": "x"}' + b"]")
+    [binary] = split_events(entry, {"ce-type": "x", "content-type": "application/octet-stream"})
+
+    assert "Call\ufffd" in json.loads(first)["data"]["sessionEndReason"]
+    assert '{"type": "x"}' == second
+    assert "Call\ufffd" in json.loads(binary)["data"]["data"]["sessionEndReason"]
+
+
+def test_a_number_of_thousands_of_digits_costs_no_event() -> None:
+    """Python reads none."""
+    digits = "9" * 5_000
+    text = json.dumps(sample("file-status-2021")).replace('"CallEnded"', digits)
+
+    assert [DOCUMENT] == [chunk.document_id for chunk in parse_file_status(text).chunks]
+    assert 2 == len(split_events(f"[{text}, {digits}]".encode()))
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))

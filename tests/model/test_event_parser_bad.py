@@ -112,6 +112,14 @@ def test_members_that_are_only_told_on_cost_no_recording(odd: Any) -> None:
     assert [DOCUMENT] == [c.document_id for c in got.chunks]
 
 
+def test_half_of_a_surrogate_pair_is_escaped() -> None:
+    """A manifest with it could never be written."""
+    odd = "Ended\ud83d"
+    got = parse_file_status(file_status(chunks=[GOOD_CHUNK | {"endReason": odd}], sessionEndReason=odd))
+
+    assert (r"Ended\ud83d", r"Ended\ud83d") == (got.session_end_reason, got.chunks[0].end_reason)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -119,7 +127,7 @@ def test_members_that_are_only_told_on_cost_no_recording(odd: Any) -> None:
         ("{", "the event is not JSON"),
         ("\ufeff{}", "the event has neither eventType (Event Grid schema) nor type (CloudEvents)"),
         ("[" * 200_000, "the event is not JSON"),
-        ("1" * 5_000, "the event is not JSON"),
+        ("1" * 5_000, "an event is a JSON object"),
         ("null", "an event is a JSON object"),
         ("NaN", "an event is a JSON object"),
         ('"text"', "the event is not JSON"),
@@ -214,7 +222,8 @@ def is_taken_or_refused(text: str) -> bool:
                 for chunk in (*event.chunks, *event.exported):
                     assert (chunk.content_location or "").isascii()
                 assert event.end is None or event.end >= event.start
-                f"{event.recording_id}{event.server_call_id}{event.derived}".encode()
+                f"{event.recording_id}{event.server_call_id}{event.derived}{event.session_end_reason}".encode()
+                "".join(chunk.end_reason or "" for chunk in event.chunks).encode()
                 assert layout.is_recording_key(event.recording_key)
                 assert event.recording_key.endswith(event.call_id)
             event.id.encode("ascii")

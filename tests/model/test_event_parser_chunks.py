@@ -38,6 +38,14 @@ def test_locations_are_kept_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["contentLocation", "metadataLocation", "deleteLocation"])
+def test_white_space_around_an_address_is_not_part_of_it(name: str) -> None:
+    """A chunk with it would be refused at each attempt."""
+    read = event_parser.read_chunks([GOOD_CHUNK | {"contentLocation": OBJECT, name: f" {OBJECT}\r\n"}])
+
+    assert OBJECT == getattr(read.chunks[0], name.replace("L", "_l"))
+
+
+@pytest.mark.parametrize("name", ["contentLocation", "metadataLocation", "deleteLocation"])
 @pytest.mark.parametrize("odd", [5, [], {}, "a\nb", "a" * 9000, "\ud800"])
 def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> None:
     """It is omitted; only without a location to delete at no byte stays unfetched."""
