@@ -180,7 +180,8 @@ class InFlightChunk:
 
     def _may_get_better(self, now: datetime) -> bool:
         is_incomplete = self.verdict is not None and self.verdict.may_get_better
-        return is_incomplete and not self.is_archived and now < self.deadline
+        # Not until the deadline: the time that an event claims must not end what takes an hour at most.
+        return is_incomplete and not self.is_archived and now < self.expires_at
 
     def is_settled(self, now: datetime, times: RecheckTimes) -> bool:
         """Return whether nothing better is waited for: its bytes are complete, not there at all, or re-checked."""

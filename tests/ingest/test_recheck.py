@@ -85,6 +85,20 @@ async def test_a_truncated_file_is_kept_at_once_and_replaced_by_the_whole_one(en
         assert (await app.verifier.verify(case.job.recording_key)).ok
 
 
+async def test_a_time_that_an_event_claims_ends_no_recheck(environment: dict[str, str]) -> None:
+    """It says that ACS should have deleted the file long ago; what a minute brings is kept nevertheless."""
+    async with storage_host(environment) as (app, host):
+        case = await truncated(app, host, eventTime="2026-03-01T10:00:00Z")
+        assert ([], []) == ((report := await case.timer(0.5)).archived, report.messages)
+        case.becomes(WHOLE)
+        assert ["probe"] == [job.recheck for job in (await case.timer(1)).rechecks]
+        await case.timer(1.5)
+
+        entry = await case.entry()
+        assert entry.content is not None
+        assert ("complete", sha256(WHOLE)) == (entry.verdict, entry.content.sha256)
+
+
 async def test_equal_bytes_after_a_quarter_of_an_hour_settle_it_at_once(
     environment: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
