@@ -9,9 +9,9 @@ class RecheckTimes:
     """The times of a re-check: `steps` after the first verdict, of which those from `read_after` on read all bytes.
 
     It ends `longest` after the first verdict, and earlier if the deadline is near: after a `share` of the time that was
-    left, but not before `shortest`, for the time that an event claims may be wrong. One step more comes right before the
-    recording is archived, which waits for it for `last_wait`: less than the interval of the timer, so that the next run
-    archives it.
+    left, but not before `shortest`, for the time that an event claims may be wrong. One step more comes right before
+    the recording is archived, which waits for it for `last_wait`: less than the interval of the timer, so that the next
+    run archives it.
     """
 
     steps: tuple[timedelta, ...] = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 30, 60))
