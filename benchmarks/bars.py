@@ -29,8 +29,9 @@ _CPU = (
 _MEMORY_MIB = 40.0
 # Memory of the largest chunk beside that of the next; requests of the timer, however much has been archived.
 _FLAT = 1.2
-# What is no limit yet becomes at least so many times as fast by twice the workers; Azurite has one core for its own.
-_GROWS, _AZURITE_BUSY = 1.1, 0.85
+# What is no limit yet becomes at least so many times as fast by twice the workers. Azurite has one core for its own,
+# and both share those of the machine: what uses so much of either has no more to give.
+_GROWS, _BUSY = 1.1, 0.85
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,21 @@ def _workers(rows: list[Row]) -> Iterator[Bar]:
     found = {row["workers"]: row for row in rows if row["benchmark"] == "workers"}
     for fewer, more in zip(found, list(found)[1:], strict=False):
         before, after = (found[count]["archived_per_second"] for count in (fewer, more))
-        azurite = found[more]["cores_of_azurite"]
-        limited = azurite >= _AZURITE_BUSY
+        azurite, workers, machine = (found[more].get(f"cores_of_{one}", 0) for one in ("azurite", "workers", "machine"))
         measured = f"{after / before:.2f} times, {before} to {after} a second, Azurite on {azurite} of its one core"
-        if limited:
-            measured += ": Azurite is the limit"
-        wanted = f"at least {_GROWS:g} times, unless Azurite is the limit"
+        measured += f", workers on {workers} of {machine}" if machine else ""
+        limit = ""
+        if azurite >= _BUSY:
+            limit = "Azurite is the limit"
+        elif machine and azurite + workers >= _BUSY * machine:
+            limit = f"the {machine} cores of the machine are the limit"
+        measured += f": {limit}" if limit else ""
+        wanted = f"at least {_GROWS:g} times, unless Azurite or the machine is the limit"
         yield Bar(
             f"recordings archived by {more} workers against {fewer}",
             wanted,
             measured,
-            limited or after >= _GROWS * before,
+            bool(limit) or after >= _GROWS * before,
         )
 
 

@@ -193,5 +193,6 @@ def workers_row(handed: Row, runs: list[Row], azurite_cpu_seconds: float) -> Row
         "cpu_milliseconds_per_recording": round(1000 * cpu / archived, 1),
         "cores_of_workers": round(cpu / seconds, 2),
         "cores_of_azurite": round(azurite_cpu_seconds / seconds, 2),
+        "cores_of_machine": psutil.cpu_count(),
         "peak_mib_above_idle": round(max(one["peak_mib"] for one in runs), 1),
     }

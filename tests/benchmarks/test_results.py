@@ -67,8 +67,8 @@ def worker_row(workers: int, rate: float, azurite: float) -> Row:
     return {"benchmark": "workers", "contender": "ours", "workers": workers, **figures}
 
 
-def test_more_workers_archive_more_until_azurite_is_the_limit() -> None:
-    """A step that isn't quicker is accepted only where Azurite had no time left, and its line says so."""
+def test_more_workers_archive_more_until_azurite_or_the_machine_is_the_limit() -> None:
+    """A step that isn't quicker is accepted only where nothing had any time left, and its line says what."""
     limited = bars.check([worker_row(1, 20.0, 0.5), worker_row(2, 35.0, 0.8), worker_row(4, 36.0, 0.97)])
     stuck = bars.check([worker_row(1, 20.0, 0.5), worker_row(2, 21.0, 0.5)])
 
@@ -77,6 +77,12 @@ def test_more_workers_archive_more_until_azurite_is_the_limit() -> None:
         (True, True),
     ]
     assert [bar.met for bar in stuck] == [False]
+    [busy], [idle] = (
+        bars.check([worker_row(1, 20.0, 0.5), worker_row(2, 19.0, 0.75) | {"cores_of_machine": cores}])
+        for cores in (2, 4)
+    )
+    assert (True, "the 2 cores of the machine are the limit") == (busy.met, busy.measured.rpartition(": ")[2])
+    assert not idle.met
 
 
 def test_a_new_row_takes_the_place_of_the_same_one(tmp_path: Path) -> None:

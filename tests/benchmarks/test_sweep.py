@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import psutil
+
 from benchmarks.sweep import flat_row, workers_row
 
 
@@ -34,6 +36,7 @@ def test_throughput_is_that_of_all_workers_together() -> None:
     assert (200.0, 10.0, 1.0) == tuple(
         found[name] for name in ("handed_over_per_second", "requests_per_recording", "queue_requests_per_recording")
     )
+    assert psutil.cpu_count() == found["cores_of_machine"]
     assert (0.86, 0.95, 39.0) == tuple(
         found[name] for name in ("cores_of_workers", "cores_of_azurite", "peak_mib_above_idle")
     )
