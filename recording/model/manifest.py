@@ -307,16 +307,10 @@ def with_timeline(manifest: Manifest) -> Manifest:
 
 def with_metadata_files(manifest: Manifest, read: Mapping[str, MetadataFile]) -> Manifest:
     """Return a manifest with what metadata files say, by document id: an older version did not write that into it."""
-    chunks = [_with_said(entry, read.get(entry.document_id)) for entry in manifest.chunks]
-    named = {
-        index: file for entry in manifest.chunks if (file := read.get(entry.document_id)) for index in [entry.index]
-    }
-    people = _merge(manifest.participants, named.items())
+    chunks = [entry.model_copy(update=_said(read.get(entry.document_id))) for entry in manifest.chunks]
+    said = [(entry.index, file) for entry in manifest.chunks if (file := read.get(entry.document_id))]
+    people = _merge(manifest.participants, said)
     return with_timeline(manifest.model_copy(update={"chunks": chunks, "participants": people}))
-
-
-def _with_said(entry: ManifestChunk, said: MetadataFile | None) -> ManifestChunk:
-    return entry if said is None else entry.model_copy(update=_said(said))
 
 
 def _said(said: MetadataFile | None) -> dict[str, Any]:
