@@ -16,6 +16,7 @@ from datetime import datetime
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from pydantic import ValidationError
 
+from recording.errors import describe
 from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
@@ -201,7 +202,7 @@ class PoisonQueues:
         except ResourceNotFoundError:
             pass  # the host creates the queue when it first needs it
         except (AzureError, TimeoutError) as failed:
-            log.warning("poison.not_drained", reason=type(failed).__name__, next="the next run tries again")
+            log.warning("poison.not_drained", reason=describe(failed), next="the next run tries again")
 
     async def _drain_one(self, queue: Queue, message: QueuedMessage, handle: Callable[[str], Awaitable[bool]]) -> None:
         try:
@@ -209,7 +210,7 @@ class PoisonQueues:
                 if await handle(message.text):
                     await queue.delete(message)
         except (AzureError, TimeoutError) as failed:
-            log.warning("poison.not_taken", reason=type(failed).__name__, next="a later run tries again")
+            log.warning("poison.not_taken", reason=describe(failed), next="a later run tries again")
             # If another consumer has deleted the message meanwhile, it can't be hidden; those behind it are handled.
             with contextlib.suppress(AzureError):
                 await queue.hide(message, seconds=self._hidden_after_failure)

@@ -10,7 +10,7 @@ from itertools import groupby
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording.errors import BadEvent, ManifestUnreadable
+from recording.errors import BadEvent, ManifestUnreadable, describe
 from recording.model import event_parser, layout, manifest, payload
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
@@ -310,7 +310,7 @@ class RecordingStore:
                         del self._archived[next(iter(self._archived))]
                 return documents
         except (AzureError, TimeoutError, ManifestUnreadable) as failed:
-            log.warning("archive.not_read", recordingKey=key, reason=type(failed).__name__)
+            log.warning("archive.not_read", recordingKey=key, reason=describe(failed))
             return frozenset()
 
     async def update_attempts(self, job: ChunkJob, change: Callable[[Attempts | None], Attempts]) -> Attempts:
