@@ -226,7 +226,9 @@ class Operations:
         """
         name = layout.quarantined_blob(event_key)
         if name is None:
-            raise BadRequest("an event key reads 20260301-sha256-<32 hexadecimal digits>", target="eventKey")
+            raise BadRequest(
+                "an event key must have the form 20260301-sha256-<32 hexadecimal digits>", target="eventKey"
+            )
         with _reading():
             blob, text, replayed = await asyncio.gather(
                 self.blobs.stat("quarantine", name),

@@ -118,7 +118,9 @@ def _described(pictures: Pictures) -> str:
 def _others(before: Pictures, now: Pictures) -> str:
     if before.profile != now.profile:
         return f"pictures of profile {before.profile}"
-    return "others: shape or colours" if before.config == now.config else "others: different parameters of the encoder"
+    if before.config == now.config:
+        return "the same profile with another pixel shape or other colours"
+    return "the same profile with other encoder parameters"
 
 
 def _heard(sound: Sound, units: int) -> str:

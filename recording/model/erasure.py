@@ -135,7 +135,7 @@ ELSEWHERE: Mapping[str, Answer] = {
         "its container"
     ),
     "telemetry and access logs": Expires("with the workspace's retention: they have ids, nothing that was said"),
-    "notices to other systems": Kept("they were published: whoever received them must erase what he stored"),
+    "notices to other systems": Kept("they were published: whoever received them must erase what they stored"),
 }
 
 

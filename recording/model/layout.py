@@ -228,7 +228,7 @@ def is_document_id(text: str) -> bool:
 def check_key(text: str) -> None:
     """Raise BadRequest for a malformed recording key."""
     if not is_recording_key(text):
-        raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+        raise BadRequest("a recording key must have the form 20210727T152023608975Z-<call id>", target="recordingKey")
 
 
 def read_index(text: str) -> int:
