@@ -7,7 +7,7 @@ answers: it is removed, it is kept because of something, or it expires. A test f
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 
@@ -35,7 +35,6 @@ AskedReason = Literal[
     "child",
     "recorded-by-mistake",
 ]
-REASONS: tuple[AskedReason, ...] = get_args(AskedReason)
 
 
 @dataclass(frozen=True)

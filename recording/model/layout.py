@@ -278,11 +278,6 @@ def metadata_blob(key: str, index: int, document_id: str) -> str:
     return f"{key}/chunks/{index:05}-{document_id}.json"
 
 
-def verdict_blob(key: str, document_id: str, sha256: str) -> str:
-    """Name the verdict on a chunk's bytes."""
-    return f"{key}/verdicts/{document_id}/{sha256}.json"
-
-
 def recheck_blob(key: str, document_id: str, step: str) -> str:
     """Name the fact that a step of a chunk's re-check was queued, or that the re-check settled it."""
     return f"{key}/rechecks/{document_id}/{step}.json"
