@@ -153,8 +153,7 @@ class ScopeFinder:
         with_start: list[Manifest] = []
         for one in found:
             if one.conversation_id is None and (started := await self.starts.find(one.recording_id)):
-                ids = {"conversation_id": started.conversation_id, "reference": started.reference}
-                with_start.append(one.model_copy(update=ids))
+                with_start.append(one.with_start(started))
         return [*found, *with_start], are_all
 
 

@@ -13,19 +13,8 @@ from pydantic import Field
 
 from recording.model.record import Record
 
-# Why a recording is erased. The first six are grounds of article 17 (1) of the GDPR, and its (3) leaves the decision
-# to people; the last one is the app's own, when a retention class has ended.
-ReasonCode = Literal[
-    "not-needed",
-    "consent-withdrawn",
-    "objection",
-    "unlawful",
-    "legal-obligation",
-    "child",
-    "recorded-by-mistake",
-    "retention-ended",
-]
-# What a person may give as the reason.
+# What a person may give as the reason. The first six are grounds of article 17 (1) of the GDPR, and its (3) leaves the
+# decision to people.
 AskedReason = Literal[
     "not-needed",
     "consent-withdrawn",
@@ -35,6 +24,8 @@ AskedReason = Literal[
     "child",
     "recorded-by-mistake",
 ]
+# The last one is the app's own, when a retention class has ended.
+ReasonCode = Literal[AskedReason, "retention-ended"]
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,11 @@ class Manifest(Record):
         listed = [entry for entry in self.chunks if index in (entry.index, *entry.other_indices)]
         return sorted(listed, key=lambda entry: entry.index != index)
 
+    def with_start(self, started: Started) -> "Manifest":
+        """Return it with the conversation and the reference of its start, which an older version did not write."""
+        ids = {"conversation_id": started.conversation_id, "reference": started.reference}
+        return self.model_copy(update=ids)
+
     def without_people(self) -> "Manifest":
         """Return it without those who took part, for whoever must not know them."""
         chunks = [chunk.model_copy(update={"channels": {}}) for chunk in self.chunks]
