@@ -41,6 +41,13 @@ Time = Annotated[UtcTime, BeforeValidator(_require_text)]
 Cursor = Annotated[str, Field(min_length=1, max_length=4096, pattern="^[A-Za-z0-9_-]+$")]
 
 
+class PageQuery(Record, populate_by_name=False):
+    """Query of a list: `cursor` is from an earlier answer of the same list."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: Cursor | None = None
+
+
 class ListQuery(Record, populate_by_name=False):
     """Query of `GET /recordings`: times in ISO 8601, `cursor` from an earlier answer to the same filters.
 

@@ -17,14 +17,13 @@ from typing import Any
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from pydantic import ValidationError
 
-from recording.catalogue.browse import Catalogue, ListQuery, RecordingList, next_link, read_token
+from recording.catalogue.browse import Catalogue, ListQuery, PageQuery, RecordingList, next_link, read_token
 from recording.catalogue.operations_view import (
     DaysQuery,
     DeadLetter,
     DeadLetterList,
     OperationsQuery,
     OperationsView,
-    PageQuery,
     Part,
     QuarantinedDetail,
     QuarantinedItem,

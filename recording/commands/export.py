@@ -11,7 +11,7 @@ from recording.config.settings import read_from
 from recording.model import export_page
 from recording.model.caller import Caller
 from recording.model.export import ExportAsked, ExportedRecording, Found
-from recording.people.collect import Source, file_name
+from recording.people.collect import Source
 
 _COMMAND = "0" * 32
 
@@ -98,7 +98,7 @@ async def _fetch(app: App, source: Source, folder: Path) -> list[str]:
         if blob is None:
             missing.append(entry.content.blob)
             continue
-        path = folder / file_name(source.manifest.recording_key, entry)
+        path = folder / entry.file_name(source.manifest.recording_key)
         with path.open("wb") as file:
             async for piece in app.clients.blobs.read_ranges(source.where, blob, prefetch=4):
                 await asyncio.to_thread(file.write, piece)

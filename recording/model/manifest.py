@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from recording.formats.media import Kind
+from recording.formats.media import UNKNOWN, Kind, kind_of
 from recording.formats.verdict import Outcome
 from recording.model import layout
 from recording.model.attempts import Failure
@@ -110,6 +110,11 @@ class ManifestChunk(Record):
     def has_location(self, location: str) -> bool:
         """Return whether an address is one of its settled ones; manifests of older versions don't say."""
         return not self.locations or location_digest(location) in self.locations
+
+    def file_name(self, recording_key: str) -> str:
+        """Return the name under which its content is saved; in staging the name of the blob doesn't have the format."""
+        extension = (self.content and kind_of(self.content.blob)) or self.format or UNKNOWN
+        return f"{recording_key}-{self.index:05}.{extension}"
 
     @property
     def is_safe(self) -> bool:

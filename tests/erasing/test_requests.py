@@ -8,7 +8,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from recording.app import App
 from recording.catalogue import erasures
-from recording.catalogue.erasures import ErasuresQuery
+from recording.catalogue.browse import PageQuery
 from recording.erasing.blocked import Blocked
 from recording.erasing.requests import ErasePerson, ErasureRequests, PersonErasures
 from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, TrailUnavailable
@@ -315,10 +315,8 @@ async def test_the_list_has_the_last_first(app: App, control: Control) -> None:
         await ask(app, key, after=timedelta(minutes=number))
     await later(app, DAY).erasure.call_off(ALAN, keys[1])
 
-    first = await erasures.page(app.clients.index, ErasuresQuery(limit=2), url="https://x/v1/erasures?code=1")
-    rest = await erasures.page(
-        app.clients.index, ErasuresQuery(limit=2, cursor=first.cursor), url="https://x/v1/erasures"
-    )
+    first = await erasures.page(app.clients.index, PageQuery(limit=2), url="https://x/v1/erasures?code=1")
+    rest = await erasures.page(app.clients.index, PageQuery(limit=2, cursor=first.cursor), url="https://x/v1/erasures")
 
     assert [layout.key_digest(key) for key in reversed(keys)] == [
         one.erasure_id for one in (*first.erasures, *rest.erasures)
