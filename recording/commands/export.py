@@ -5,9 +5,8 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from recording.app import App, assemble, connect
-from recording.commands.arguments import add_settings
-from recording.config.settings import read_from
+from recording.app import App
+from recording.commands.arguments import add_settings, opened
 from recording.model import export_page
 from recording.model.caller import Caller
 from recording.model.export import ExportAsked, ExportedRecording, Found
@@ -32,15 +31,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Write the page, the data and, if wanted, the media; 1 if a manifest or a file could not be read."""
-    settings = read_from(arguments.settings)
-    if arguments.show_others and settings.export_others == "masked":
-        print("others are masked in all exports (EXPORT_OTHERS=masked)")
-        return 2
-    app = assemble(settings, connect(settings))
-    try:
+    async with opened(arguments) as app:
+        if arguments.show_others and app.settings.export_others == "masked":
+            print("others are masked in all exports (EXPORT_OTHERS=masked)")
+            return 2
         return await _export(app, arguments)
-    finally:
-        await app.aclose()
 
 
 async def _export(app: App, arguments: argparse.Namespace) -> int:
