@@ -19,8 +19,8 @@ from recording.api.webhook import answer_options, answer_validation
 from recording.app import current, ready, ready_if_possible, surroundings
 from recording.archive.requeue import ChunkRequeued
 from recording.catalogue import erasures, live
-from recording.catalogue.browse import ListQuery, RecordingDetail, RecordingList
-from recording.catalogue.erasures import ErasureList, ErasuresQuery
+from recording.catalogue.browse import ListQuery, PageQuery, RecordingDetail, RecordingList
+from recording.catalogue.erasures import ErasureList
 from recording.catalogue.handout import ChunkLinks, LinkRequest
 from recording.catalogue.live import LiveList, LiveQuery
 from recording.catalogue.operations_view import (
@@ -28,13 +28,12 @@ from recording.catalogue.operations_view import (
     DeadLetterList,
     OperationsQuery,
     OperationsView,
-    PageQuery,
     QuarantinedDetail,
     QuarantinedList,
     UnannouncedList,
     WaitingList,
 )
-from recording.catalogue.trail import DayTrailQuery, TrailPage, TrailQuery
+from recording.catalogue.trail import DayTrailQuery, TrailPage
 from recording.catalogue.verify import ChunkVerified, RecordingVerification
 from recording.control.bodies import (
     Operation,
@@ -232,12 +231,12 @@ async def download_checksums(req: func.HttpRequest, caller: Caller) -> func.Http
 @doors.token(
     "GET",
     "recordings/{recordingKey}/trail",
-    Shape(TrailPage, query=TrailQuery, errors=(404, 503)),
+    Shape(TrailPage, query=PageQuery, errors=(404, 503)),
     roles=roles.TRAIL,
 )
 async def get_recording_trail(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List what was done with a recording, newest first."""
-    view, query = (await ready()).trail_view, read_query(TrailQuery, req)
+    view, query = (await ready()).trail_view, read_query(PageQuery, req)
     return json_response(await view.of_recording(path_value(req, "recordingKey"), query, url=req.url))
 
 
@@ -336,10 +335,10 @@ async def erase_person(req: func.HttpRequest, caller: Caller) -> func.HttpRespon
     return json_response(await erasure.ask_for_person(caller, body), status=202)
 
 
-@doors.token("GET", "erasures", Shape(ErasureList, query=ErasuresQuery, errors=(503,)), roles=roles.ERASURES)
+@doors.token("GET", "erasures", Shape(ErasureList, query=PageQuery, errors=(503,)), roles=roles.ERASURES)
 async def list_erasures(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List erasures, those that were asked for last first."""
-    query, clients = read_query(ErasuresQuery, req), (await ready()).clients
+    query, clients = read_query(PageQuery, req), (await ready()).clients
     return json_response(await erasures.page(clients.index, query, url=req.url))
 
 

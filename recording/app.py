@@ -53,7 +53,7 @@ from recording.erasing.removal import Removal
 from recording.erasing.requests import ErasureRequests
 from recording.erasing.scope import ScopeFinder
 from recording.erasing.trail import TrailEraser
-from recording.errors import Misconfigured
+from recording.errors import Misconfigured, describe
 from recording.ingest.bulk import BulkIngest
 from recording.ingest.chunk import ChunkIngest, IngestLimits
 from recording.intake import backlog
@@ -156,8 +156,8 @@ class Clients:
             async with asyncio.timeout(self.archive_timeout):
                 await self.blobs.create_containers("archive")
         except (AzureError, TimeoutError) as failed:
-            reason = type(failed).__name__
-            log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
+            following = "chunks go to staging; the timer tries again"
+            log.error("archive.not_prepared", reason=describe(failed), next=following)
 
     async def _prepare_derived(self) -> None:
         """Create the container of derived files, if they have a place and it is missing: no recording needs it."""
@@ -167,7 +167,7 @@ class Clients:
             async with asyncio.timeout(self.archive_timeout):
                 await self.blobs.create_containers("derived")
         except (AzureError, TimeoutError) as failed:
-            log.warning("derived.not_prepared", reason=type(failed).__name__, next="no file is joined or exported")
+            log.warning("derived.not_prepared", reason=describe(failed), next="no file is joined or exported")
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -16,6 +16,7 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from recording.errors import describe
 from recording.telemetry import log
 from recording.urls import names_proxy
 
@@ -102,7 +103,7 @@ class RunNotices:
             await self.topic.publish(*notices)
         except (AzureError, TimeoutError) as failed:
             self.failed = True
-            reason = type(failed).__name__
-            log.warning("notice.failed", kind=notices[0].kind, reason=reason, next="the next run publishes it")
+            following = "the next run publishes it"
+            log.warning("notice.failed", kind=notices[0].kind, reason=describe(failed), next=following)
             return False
         return True

@@ -1,7 +1,4 @@
-"""Steps beside each other: for each of many items, or one whose result may not be needed. And one after the other.
-
-Also long work in a thread, so that others go on.
-"""
+"""Concurrency: a step for each of many items, a task in the background, work in a thread, turns."""
 
 import asyncio
 import contextlib

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from azure.core.exceptions import AzureError
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from recording.errors import BadRequest, Forbidden, IndexUnavailable, NotFound, describe
 from recording.model import index, layout, manifest
@@ -17,7 +17,7 @@ from recording.model.erasure import ReasonCode
 from recording.model.index import RecordingSummary, State
 from recording.model.keeping import Hold
 from recording.model.manifest import Manifest
-from recording.model.record import Body, Record
+from recording.model.record import Body, Record, UtcTime
 from recording.storage.erasures import ErasureStore, Steps
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore
@@ -27,13 +27,6 @@ from recording.storage.tombstones import Tombstones
 from recording.telemetry import log
 
 
-def _in_utc(time: datetime) -> datetime:
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be a time from year 1 to 9999 in UTC") from None
-
-
 def _require_text(time: object) -> object:
     # pydantic takes a number for seconds since 1970.
     if not isinstance(time, str) or not time[4:5] == "-":
@@ -41,11 +34,18 @@ def _require_text(time: object) -> object:
     return time
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_require_text), AfterValidator(_in_utc)]
+Time = Annotated[UtcTime, BeforeValidator(_require_text)]
 
 
 # As this app writes them (`model/index.py`): no other character needs more room in an address than the host allows.
 Cursor = Annotated[str, Field(min_length=1, max_length=4096, pattern="^[A-Za-z0-9_-]+$")]
+
+
+class PageQuery(Record, populate_by_name=False):
+    """Query of a list: `cursor` is from an earlier answer of the same list."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: Cursor | None = None
 
 
 class ListQuery(Record, populate_by_name=False):

@@ -1,22 +1,13 @@
 """Use case: list erasures, by the rows of the search index."""
 
-from pydantic import Field
-
-from recording.catalogue.browse import Cursor, next_link, read_token, reading_index
+from recording.catalogue.browse import PageQuery, next_link, read_token, reading_index
 from recording.model import index
 from recording.model.erasure import ErasureSummary
 from recording.model.index import Listing
-from recording.model.record import Body, Record
+from recording.model.record import Body
 from recording.storage.index import Index
 
 _LISTING = Listing("erasures")
-
-
-class ErasuresQuery(Record, populate_by_name=False):
-    """Query of the list of erasures; `cursor` is from an earlier answer."""
-
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: Cursor | None = None
 
 
 class ErasureList(Body):
@@ -27,7 +18,7 @@ class ErasureList(Body):
     next_link: str | None = None
 
 
-async def page(rows: Index, query: ErasuresQuery, *, url: str = "") -> ErasureList:
+async def page(rows: Index, query: PageQuery, *, url: str = "") -> ErasureList:
     """List erasures, by one request; `url` is the address that was asked.
 
     Raises BadRequest for a cursor of another list, IndexUnavailable.

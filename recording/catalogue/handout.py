@@ -14,7 +14,6 @@ from pydantic import Field
 
 from recording.catalogue.browse import Catalogue, ListQuery, RecordingDetail, RecordingList
 from recording.errors import NotFound
-from recording.formats import media
 from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.manifest import Manifest, ManifestChunk, ManifestFile
@@ -149,7 +148,7 @@ class HandOut:
         lines = [f"{hashlib.sha256(text).hexdigest()}  {_manifest_name(found)}"]
         for entry in found.chunks:
             if entry.content and entry.content.sha256 and entry is _entry_at(found, entry.index):
-                lines.append(f"{entry.content.sha256}  {_file_name(key, entry, entry.content)}")
+                lines.append(f"{entry.content.sha256}  {entry.file_name(key)}")
             else:
                 lines.append(f"# not among them: chunk {entry.index}, document {entry.document_id}, {entry.outcome}")
         name = f"{key}{'' if found.complete else '-incomplete'}-SHA256SUMS"
@@ -237,7 +236,7 @@ class HandOut:
 
     async def _link(self, found: Manifest, content: _Content, *, saves: bool, correlation_id: str) -> ChunkLink:
         where: Container = "archive" if found.archived_at else "staging"
-        name = _file_name(found.recording_key, content.entry, content.file)
+        name = content.entry.file_name(found.recording_key)
         url, expires_at = await self._blobs.read_link(
             where, content.blob, file_name=name, saves=saves, correlation_id=correlation_id
         )
@@ -252,18 +251,11 @@ class HandOut:
         )
 
 
-def _file_name(key: str, entry: ManifestChunk, file: ManifestFile) -> str:
-    """Return the name under which a chunk is saved; in staging the name of the blob doesn't have the format."""
-    extension = media.kind_of(file.blob) or entry.format or media.UNKNOWN
-    return f"{key}-{entry.index:05}.{extension}"
-
-
 def _manifest_name(found: Manifest) -> str:
     return f"{found.recording_key}-{layout.manifest_blob(found.recording_key, found.revision).rpartition('/')[2]}"
 
 
 def _entry_at(found: Manifest, index: int) -> ManifestChunk | None:
-    """Return the chunk at an index that has content; a document that was announced at two indices is at both."""
-    listed = [entry for entry in found.chunks if index in (entry.index, *entry.other_indices)]
-    with_content = [entry for entry in listed if entry.content and entry.outcome in _AVAILABLE]
-    return min(with_content, key=lambda entry: entry.index != index, default=None)
+    """Return the first chunk at an index that has content."""
+    with_content = (one for one in found.listed_at(index) if one.content and one.outcome in _AVAILABLE)
+    return next(with_content, None)

@@ -17,14 +17,13 @@ from typing import Any
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from pydantic import ValidationError
 
-from recording.catalogue.browse import Catalogue, ListQuery, RecordingList, next_link, read_token
+from recording.catalogue.browse import Catalogue, ListQuery, PageQuery, RecordingList, next_link, read_token
 from recording.catalogue.operations_view import (
     DaysQuery,
     DeadLetter,
     DeadLetterList,
     OperationsQuery,
     OperationsView,
-    PageQuery,
     Part,
     QuarantinedDetail,
     QuarantinedItem,
@@ -226,7 +225,9 @@ class Operations:
         """
         name = layout.quarantined_blob(event_key)
         if name is None:
-            raise BadRequest("an event key reads 20260301-sha256-<32 hexadecimal digits>", target="eventKey")
+            raise BadRequest(
+                "an event key must have the form 20260301-sha256-<32 hexadecimal digits>", target="eventKey"
+            )
         with _reading():
             blob, text, replayed = await asyncio.gather(
                 self.blobs.stat("quarantine", name),

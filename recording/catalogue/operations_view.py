@@ -5,18 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from recording.catalogue.browse import Cursor, RecordingList
+from recording.catalogue.browse import PageQuery, RecordingList
 from recording.model.index import TimerRan
 from recording.model.record import Body, Record
 
 Part = Literal["timer", "waiting", "lost", "truncated", "notAnnounced", "quarantined", "deadLetters", "queues"]
-
-
-class PageQuery(Record, populate_by_name=False):
-    """Query of a list: `cursor` is from an earlier answer of the same list."""
-
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: Cursor | None = None
 
 
 class DaysQuery(PageQuery):

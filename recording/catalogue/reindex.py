@@ -217,8 +217,7 @@ class Reindex:
         """Add conversation and reference to what an older version wrote without them."""
         if described is written or (started := await self.starts.find(written.recording_id)) is None:
             return described
-        ids = {"conversation_id": started.conversation_id, "reference": started.reference}
-        return described.model_copy(update=ids)
+        return described.with_start(started)
 
     async def _write_erasures(self) -> None:
         """Write the rows of erasures, which have no time: whoever asks for the newest recordings gets them all."""

@@ -6,14 +6,14 @@ from itertools import batched
 from typing import Annotated
 
 from azure.core.exceptions import AzureError
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
-from recording.catalogue.browse import Catalogue, Cursor, next_link, read_token, reading_index
+from recording.catalogue.browse import Catalogue, PageQuery, next_link, read_token, reading_index
 from recording.clock import Clock, utc_now
 from recording.errors import ManifestUnreadable, NotFound, TrailUnavailable, describe
 from recording.model import index, layout
 from recording.model.index import Search
-from recording.model.record import Body, Record
+from recording.model.record import Body
 from recording.model.trail import TrailEntry
 from recording.storage.endings import Endings
 from recording.storage.index import Index
@@ -37,14 +37,7 @@ def _require_date(text: object) -> object:
     return text
 
 
-class TrailQuery(Record, populate_by_name=False):
-    """Query of the trail of a recording; `cursor` is from an earlier answer to the same path."""
-
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: Cursor | None = None
-
-
-class DayTrailQuery(TrailQuery):
+class DayTrailQuery(PageQuery):
     """Query of the trail of a day in UTC, by default of today; `cursor` is from an earlier answer for that day."""
 
     day: Annotated[date, BeforeValidator(_require_date)] | None = None
@@ -70,7 +63,7 @@ class TrailView:
         self._index = index
         self._clock = clock
 
-    async def of_recording(self, key: str, query: TrailQuery, *, url: str) -> TrailPage:
+    async def of_recording(self, key: str, query: PageQuery, *, url: str) -> TrailPage:
         """Return what was done with a recording, also of one that is gone, newest first.
 
         Raises BadRequest for a malformed key and for a cursor that isn't of this recording, NotFound if there is

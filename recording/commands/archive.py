@@ -48,7 +48,8 @@ def _lines(report: TimerReport) -> list[str]:
     """Write a line for each recording that an operator should inspect; the log on stderr says why."""
     bad = {"incomplete": report.incomplete, "failed": report.failed}
     lines = [f"{word:10} {key}" for word, keys in bad.items() for key in keys]
-    return [*lines, *(["the topic can't be reached: staging is not emptied before"] if report.topic_failed else [])]
+    unpublished = "the topic can't be reached: staging is not emptied until its notices are published"
+    return [*lines, *([unpublished] if report.topic_failed else [])]
 
 
 def _sum(report: TimerReport) -> str:

@@ -14,7 +14,6 @@ from recording.config.settings import Settings, read_from
 from recording.doctor import examination, finding, protection, subscription
 from recording.doctor.erasures import examine_erasure
 from recording.doctor.finding import Finding
-from recording.doctor.stores import Queues
 from recording.errors import Misconfigured, describe
 from recording.storage.queues import Queue
 
@@ -51,19 +50,12 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
     except Misconfigured as wrong:
         return examination.unreadable(wrong)
     scratch = Queue(settings, f"recording-doctor-{token_hex(4)}", clients.credential)
-    queues = Queues(
-        (clients.chunk_queue, clients.chunk_poison),
-        (clients.bulk_queue, clients.bulk_poison),
-        (clients.event_queue, clients.event_poison),
-        (clients.archive_queue, clients.archive_poison),
-        (clients.join_queue, clients.join_poison),
-        (clients.erasure_queue, clients.erasure_poison),
-        (clients.holds_queue, clients.holds_poison),
-        scratch,
-    )
+    queues = tuple(zip(clients.queues, clients.poison_queues, strict=True))
     try:
         found, of_index, of_holds, of_erasures, of_events = await asyncio.gather(
-            examination.examine(settings, storage=clients.blobs, service=clients.service, queues=queues),
+            examination.examine(
+                settings, storage=clients.blobs, service=clients.service, queues=queues, scratch=scratch
+            ),
             _index(settings, clients),
             protection.examine_protection(settings, clients.blobs, assemble(settings, clients).keeping.keeping),
             examine_erasure(clients.blobs),

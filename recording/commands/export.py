@@ -5,13 +5,12 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from recording.app import App, assemble, connect
-from recording.commands.arguments import add_settings
-from recording.config.settings import read_from
+from recording.app import App
+from recording.commands.arguments import add_settings, opened
 from recording.model import export_page
 from recording.model.caller import Caller
 from recording.model.export import ExportAsked, ExportedRecording, Found
-from recording.people.collect import Source, file_name
+from recording.people.collect import Source
 
 _COMMAND = "0" * 32
 
@@ -32,15 +31,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Write the page, the data and, if wanted, the media; 1 if a manifest or a file could not be read."""
-    settings = read_from(arguments.settings)
-    if arguments.show_others and settings.export_others == "masked":
-        print("others are masked in all exports (EXPORT_OTHERS=masked)")
-        return 2
-    app = assemble(settings, connect(settings))
-    try:
+    async with opened(arguments) as app:
+        if arguments.show_others and app.settings.export_others == "masked":
+            print("others are masked in all exports (EXPORT_OTHERS=masked)")
+            return 2
         return await _export(app, arguments)
-    finally:
-        await app.aclose()
 
 
 async def _export(app: App, arguments: argparse.Namespace) -> int:
@@ -98,7 +93,7 @@ async def _fetch(app: App, source: Source, folder: Path) -> list[str]:
         if blob is None:
             missing.append(entry.content.blob)
             continue
-        path = folder / file_name(source.manifest.recording_key, entry)
+        path = folder / entry.file_name(source.manifest.recording_key)
         with path.open("wb") as file:
             async for piece in app.clients.blobs.read_ranges(source.where, blob, prefetch=4):
                 await asyncio.to_thread(file.write, piece)

@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from recording import crc64
-from recording.app import assemble, connect
-from recording.commands.arguments import add_settings
+from recording.commands.arguments import add_settings, opened
 from recording.commands.progress import Bar
-from recording.config.settings import read_from
 from recording.errors import NotJoinable
 from recording.joining.fact import JoinedPart
 from recording.model.caller import Caller
@@ -28,18 +26,17 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Make the file where it isn't there yet, and download it; 1 if it can't be made, or other bytes came."""
-    settings = read_from(arguments.settings)
-    app = assemble(settings, connect(settings))
     key, caller = arguments.key, Caller(origin="command")
     try:
-        making = Bar("making")
-        parts = await app.joining.make(key, making.show)
-        making.end()
-        arguments.to.mkdir(parents=True, exist_ok=True)
-        same = [
-            await _save(key, part, content, arguments.to)
-            for part, content in await app.joining.download(caller, key, parts, reason=arguments.reason)
-        ]
+        async with opened(arguments) as app:
+            making = Bar("making")
+            parts = await app.joining.make(key, making.show)
+            making.end()
+            arguments.to.mkdir(parents=True, exist_ok=True)
+            same = [
+                await _save(key, part, content, arguments.to)
+                for part, content in await app.joining.download(caller, key, parts, reason=arguments.reason)
+            ]
     except NotJoinable as refused:
         print(refused.message)
         for one in refused.details:
@@ -51,8 +48,6 @@ async def run(arguments: argparse.Namespace) -> int:
     except CopyFailed as failed:
         print(f"{failed}")
         return 1
-    finally:
-        await app.aclose()
     return 0 if all(same) else 1
 
 

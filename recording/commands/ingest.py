@@ -9,10 +9,9 @@ from pathlib import Path
 
 from azure.core.exceptions import AzureError
 
-from recording.app import App, assemble, connect
+from recording.app import App
 from recording.archive.review import load_due
-from recording.commands.arguments import add_settings
-from recording.config.settings import read_from
+from recording.commands.arguments import add_settings, opened
 from recording.errors import ChunkError, ManifestUnreadable, NotFound, describe
 from recording.intake.replay import read_files
 from recording.model import layout
@@ -35,9 +34,7 @@ async def run(arguments: argparse.Namespace) -> int:
 
     Raises RecordingError for a malformed key, or a recording, event or index that doesn't exist.
     """
-    settings = read_from(arguments.settings)
-    app = assemble(settings, connect(settings))
-    try:
+    async with opened(arguments) as app:
         if arguments.event:
             keys = await _accept(app, arguments.event)
         else:
@@ -50,8 +47,6 @@ async def run(arguments: argparse.Namespace) -> int:
                 said = await _ingest(app, chunk)
                 failed += said is not None
                 print(f"chunk {chunk.announced.index} ({chunk.document_id}): {said or 'in staging, and proved'}")
-    finally:
-        await app.aclose()
     return 1 if failed else 0
 
 

@@ -3,9 +3,7 @@
 import argparse
 import time
 
-from recording.app import assemble, connect
-from recording.commands.arguments import add_settings, utc_time
-from recording.config.settings import read_from
+from recording.commands.arguments import add_settings, opened, utc_time
 from recording.model import layout
 
 
@@ -23,10 +21,8 @@ async def run(arguments: argparse.Namespace) -> int:
     """Write the rows of recordings and of the trail; 1 if a manifest could not be read, or a row differs."""
     if arguments.compare:
         return await _compare(arguments)
-    settings = read_from(arguments.settings)
-    app = assemble(settings, connect(settings))
     begun, written, unreadable = time.monotonic(), 0, 0
-    try:
+    async with opened(arguments) as app:
         if done := await app.reindex.interrupted(arguments.since, arguments.until):
             print(f"continuing an interrupted run after {done}", flush=True)
         async for progress in app.reindex.run(arguments.since, arguments.until):
@@ -39,26 +35,20 @@ async def run(arguments: argparse.Namespace) -> int:
         in_flight = await app.recordings.in_flight()
         loaded = [await app.recordings.load(key, blobs) for key, blobs in in_flight.items()]
         await app.timer.indexing.run(loaded, app.timer.clock(), in_flight=in_flight)
-    finally:
-        await app.aclose()
     bad = f", {unreadable} manifests could not be read" if unreadable else ""
     print(f"{written} archived recordings and {len(loaded)} in flight in {time.monotonic() - begun:.1f} s{bad}")
     return 1 if unreadable else 0
 
 
 async def _compare(arguments: argparse.Namespace) -> int:
-    settings = read_from(arguments.settings)
-    app = assemble(settings, connect(settings))
     compared: set[str] = set()
     different: set[str] = set()
-    try:
+    async with opened(arguments) as app:
         async for found in app.reindex.compare(arguments.since, arguments.until):
             wrong = {key: kinds for key, kinds in found.items() if kinds}
             compared |= found.keys()
             different |= wrong.keys()
             for key, kinds in sorted(wrong.items()):
                 print(f"{key}: {', '.join(kinds)}", flush=True)
-    finally:
-        await app.aclose()
     print(f"{len(compared)} recordings compared with their rows, {len(different)} differ")
     return 1 if different else 0

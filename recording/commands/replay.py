@@ -6,10 +6,9 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from datetime import date
 from pathlib import Path
 
-from recording.app import App, assemble, connect
+from recording.app import App
 from recording.clock import utc_now
-from recording.commands.arguments import add_settings
-from recording.config.settings import read_from
+from recording.commands.arguments import add_settings, opened
 from recording.intake import replay
 from recording.intake.replay import EventFile
 from recording.model.caller import Caller
@@ -31,10 +30,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Accept events again; return 1 if one was not accepted."""
-    settings = read_from(arguments.settings)
-    app = assemble(settings, connect(settings))
     count = bad = 0
-    try:
+    async with opened(arguments) as app:
         if not arguments.dry_run:
             await app.clients.prepare()
         async with _on_record(arguments, app) as entry, aclosing(_found(arguments, app)) as all_found:
@@ -43,8 +40,6 @@ async def run(arguments: argparse.Namespace) -> int:
                     count, bad = count + 1, bad + (not one.ok)
                     print(_plain(f"{one.outcome:18} {one.source}  {one.detail}"), flush=True)
             entry.details = {"events": count, "notAccepted": bad}
-    finally:
-        await app.aclose()
     dry = " (dry run: nothing was changed)" if arguments.dry_run else ""
     print((f"{bad} of {count} events were not accepted" if bad else f"{_all(count)} accepted") + dry)
     return 1 if bad else 0

@@ -2,11 +2,9 @@
 
 import argparse
 
-from recording.app import assemble, connect
 from recording.catalogue.verify import RecordingVerification
 from recording.clock import utc_now
-from recording.commands.arguments import add_settings, utc_time
-from recording.config.settings import read_from
+from recording.commands.arguments import add_settings, opened, utc_time
 from recording.errors import BadRequest
 from recording.model import layout
 from recording.model.caller import Caller
@@ -29,10 +27,8 @@ async def run(arguments: argparse.Namespace) -> int:
     """Verify what is in the archive; 1 if a recording doesn't match its manifest."""
     if arguments.joined:
         return await _joined(arguments)
-    settings = read_from(arguments.settings)
-    app = assemble(settings, connect(settings))
     bad = count = size = 0
-    try:
+    async with opened(arguments) as app:
         keys = arguments.keys or [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
         print(f"{len(keys)} recordings in the archive" if not arguments.keys else f"{len(keys)} to verify", flush=True)
         async with app.trail.record(TrailEntry.of(Caller(origin="command"), "verify", utc_now())) as entry:
@@ -41,24 +37,17 @@ async def run(arguments: argparse.Namespace) -> int:
                 bad += not result.ok
                 print(f"{count}/{len(keys)}  {_line(result)}", flush=True)
             entry.details = {"recordings": count, "damaged": bad}
-    finally:
-        await app.aclose()
     print(_sum(count, bad, size))
     return 1 if bad else 0
 
 
 async def _joined(arguments: argparse.Namespace) -> int:
     """Prove one joined file; 1 if its bytes are not those of the archive. Raises NotFound if there is none."""
-    settings = read_from(arguments.settings)
-    app = assemble(settings, connect(settings))
     entry = TrailEntry.of(Caller(origin="command"), "verify", utc_now())
     entry.recording_key = arguments.joined
-    try:
-        async with app.trail.record(entry):
-            found = await app.joining.verify(arguments.joined)
-            entry.details = {"joined": True, "ok": found.ok}
-    finally:
-        await app.aclose()
+    async with opened(arguments) as app, app.trail.record(entry):
+        found = await app.joining.verify(arguments.joined)
+        entry.details = {"joined": True, "ok": found.ok}
     for part in found.parts:
         chunks = len(part.chunks)
         proved = f"{chunks} chunk{'s' * (chunks != 1)} proved by SHA-256" if chunks else "no chunk has a SHA-256"

@@ -23,7 +23,7 @@ from recording.control.bodies import (
     require_recording_id,
 )
 from recording.control.consents import ConsentControl
-from recording.errors import BadRequest, NotFound
+from recording.errors import BadRequest, NotFound, describe
 from recording.model import conversation, layout
 from recording.model.caller import Caller, RepeatKey
 from recording.model.live import Asked, Known
@@ -247,7 +247,7 @@ class RecordingControl:
             async with asyncio.timeout(self._ending_timeout):
                 return await self._endings.find(recording_id)
         except (AzureError, TimeoutError) as failed:
-            log.warning("ending.not_read", recordingId=recording_id, reason=type(failed).__name__)
+            log.warning("ending.not_read", recordingId=recording_id, reason=describe(failed))
             return None
 
     async def _note_ending(self, caller: Caller, conversation_id: str, recording_id: str) -> None:
@@ -267,7 +267,7 @@ class RecordingControl:
                 await self._endings.note(ending)
         except (AzureError, TimeoutError) as failed:
             written = ending.model_dump(mode="json", by_alias=True)
-            log.error("ending.not_written", reason=type(failed).__name__, ending=written)
+            log.error("ending.not_written", reason=describe(failed), ending=written)
 
 
 def _refuse_another(conversation_id: str, known: str | None) -> None:

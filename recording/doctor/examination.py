@@ -3,6 +3,7 @@
 import asyncio
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -10,9 +11,9 @@ from recording.acs.service import RecordingService
 from recording.config.settings import Settings
 from recording.doctor import contradictions, reach, stores
 from recording.doctor.finding import Finding
-from recording.doctor.stores import Queues
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, RecordingError
 from recording.storage.blobs import Blobs
+from recording.storage.queues import Queue
 from recording.urls import is_loopback
 
 
@@ -33,14 +34,15 @@ async def examine(
     *,
     storage: Blobs,
     service: RecordingService,
-    queues: Queues,
+    queues: Sequence[tuple[Queue, Queue]],
+    scratch: Queue,
     timeout: float = 15.0,
 ) -> list[Finding]:
     """Examine everything at once; each check has `timeout` seconds, and leaves nothing behind."""
     api = settings.acs_api_version or "Call Automation"
     by = "a key" if settings.resource().access_key else "the identity"
     stored, called, hosts = await asyncio.gather(
-        stores.examine_storage(settings, storage, queues, timeout=timeout),
+        stores.examine_storage(settings, storage, queues, scratch, timeout=timeout),
         _acs(settings, service, timeout),
         _hosts(settings),
     )

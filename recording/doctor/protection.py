@@ -40,8 +40,8 @@ async def examine_protection(
         return Finding(
             _NAME,
             "warn",
-            f"of {len(pending)} recordings the index or the platform don't follow yet what keeps them, such as "
-            f"{min(pending)}",
+            f"the index or the platform does not yet reflect what keeps {len(pending)} "
+            f"recording{'s' * (len(pending) != 1)}, such as {min(pending)}",
             "the log says why: recording.not_protected (docs/runbook.md#recording-not-protected), keeping.not_followed",
         )
     where = "in facts, and on the archive's blobs" if is_immutable else "in facts only: the archive has no immutability"

@@ -6,7 +6,7 @@ Test blobs are in a folder that the timer ignores, test messages in a queue that
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -32,20 +32,6 @@ _IMMUTABLE = ("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold")
 
 
 @dataclass(frozen=True)
-class Queues:
-    """The app's queues, each with its poison queue, and one that doesn't exist yet, for test messages."""
-
-    chunks: tuple[Queue, Queue]
-    bulk: tuple[Queue, Queue]
-    events: tuple[Queue, Queue]
-    archive: tuple[Queue, Queue]
-    joins: tuple[Queue, Queue]
-    erasures: tuple[Queue, Queue]
-    holds: tuple[Queue, Queue]
-    scratch: Queue
-
-
-@dataclass(frozen=True)
 class _Place:
     """The service of an account, and the setting that names the account."""
 
@@ -63,13 +49,21 @@ class _Place:
 
 
 async def examine_storage(
-    settings: Settings, storage: Blobs, queues: Queues, *, timeout: float = 15.0
+    settings: Settings,
+    storage: Blobs,
+    queues: Sequence[tuple[Queue, Queue]],
+    scratch: Queue,
+    *,
+    timeout: float = 15.0,
 ) -> list[Finding]:
     """Try the containers, the copy between them, and the queues.
 
+    `queues` are the app's, each with its poison queue, `scratch` is one that doesn't exist yet, for test messages.
     Each check has `timeout` seconds, and a third of that for deleting what it made.
     """
-    blobs, messages = await asyncio.gather(_containers(settings, storage, timeout), _queues(settings, queues, timeout))
+    blobs, messages = await asyncio.gather(
+        _containers(settings, storage, timeout), _queues(settings, queues, scratch, timeout)
+    )
     return [*blobs, *messages]
 
 
@@ -99,28 +93,19 @@ async def _containers(settings: Settings, storage: Blobs, timeout: float) -> lis
     return [*probed.values(), *await asyncio.gather(*map(container, used), copy()), *off]
 
 
-async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Finding]:
+async def _queues(
+    settings: Settings, queues: Sequence[tuple[Queue, Queue]], scratch: Queue, timeout: float
+) -> list[Finding]:
     place = _Place(settings.host_storage, "AzureWebJobsStorage", "queue")
     probed = await _probe(place)
+    # Named by the queues themselves: a list of names here would miss the next one.
+    pairs = {f"{queue.name.removeprefix('recording-')} queue": (queue, poison) for queue, poison in queues}
     if probed.mark == "fail":
-        kinds = ("queue use", "chunk queue", "bulk queue", "event queue", "archive queue")
-        names = (*kinds, "join queue", "erasure queue", "holds queue")
+        names = ("queue use", *pairs)
         return [probed, *(Finding(name, "skipped", "skipped until the account is reachable") for name in names)]
-    pairs = {
-        "chunk": queues.chunks,
-        "bulk": queues.bulk,
-        "event": queues.events,
-        "archive": queues.archive,
-        "join": queues.joins,
-        "erasure": queues.erasures,
-        "holds": queues.holds,
-    }
     tried = await asyncio.gather(
-        _try("queue use", queues.scratch.name, place, _send(queues.scratch, timeout / 3), timeout),
-        *(
-            _try(f"{kind} queue", pair[0].name, place, _depth(f"{kind} queue", *pair), timeout)
-            for kind, pair in pairs.items()
-        ),
+        _try("queue use", scratch.name, place, _send(scratch, timeout / 3), timeout),
+        *(_try(name, pair[0].name, place, _depth(name, *pair), timeout) for name, pair in pairs.items()),
     )
     return [probed, *tried]
 

@@ -180,7 +180,7 @@ class Erase:
         revision: int,
         left: tuple[Left, ...],
         found: dict[str, int] | None = None,
-    ) -> Certificate:
+    ) -> None:
         """Write what was removed, and what is left."""
         asked = pending.asked
         found = found or scope.found
@@ -210,7 +210,7 @@ class Erase:
             expires=expires,
         )
         await self.store.certify(asked.number, certificate)
-        await self.index.note_erasure(ErasureSummary.of(asked, Steps(asked, certificate=certificate).certificate))
+        await self.index.note_erasure(ErasureSummary.of(asked, certificate))
         write = log.info if certificate.is_whole else log.warning
         write(
             "recording.erased",
@@ -220,7 +220,6 @@ class Erase:
             left=len(left),
             reasons=sorted({one.why for one in left}),
         )
-        return certificate
 
     async def _settle(self, pending: PendingErasure, certificate: Certificate) -> None:
         """Empty all places once more, when nothing can come any more, and forget which recording it was."""

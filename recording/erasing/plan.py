@@ -57,7 +57,7 @@ class ErasurePlan:
                 log.info("erasure.queued", erasure=one.erasure)
             except (AzureError, TimeoutError, ValueError) as failed:
                 log.warning(
-                    "erasure.not_queued", erasure=one.erasure, reason=describe(failed), next="the next run does"
+                    "erasure.not_queued", erasure=one.erasure, reason=describe(failed), next="the next run queues it"
                 )
 
         await run_each(queue, due, at_once=_AT_ONCE)

@@ -314,15 +314,6 @@ class ErasureRequests:
             certificate=steps.certificate,
         )
 
-    async def has_begun(self, key: str) -> bool:
-        """Return whether an erasure of a recording has begun or is done; raises azure-core's errors."""
-        return await self.store.has_begun(key)
-
-    async def open_of(self, key: str) -> ErasureAsked | None:
-        """Return what was asked for a recording and is not done yet; raises azure-core's errors."""
-        steps = await self.store.steps(layout.key_digest(key))
-        return steps.asked if steps.is_open or (steps.has_begun and not steps.certificate) else None
-
     async def _again(self, asked: ErasureAsked, key: str) -> ErasureAccepted:
         """Answer a repetition; what an earlier request could not write is written now."""
         await self.store.ask(PendingErasure(recording_key=key, asked=asked))

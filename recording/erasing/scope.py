@@ -15,7 +15,6 @@ from recording.model.events import FileStatusUpdated
 from recording.model.keeping import kept_until
 from recording.model.manifest import Manifest
 from recording.model.stored import Container
-from recording.retention import FOREVER
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
 from recording.storage.index import Index
@@ -101,9 +100,9 @@ class ScopeFinder:
         digests = await self.index.digests()
         rows = {(row.partition, row.key) for one in manifests for row in index.rows(one, digests)}
         rows |= {(partition, index.row_key(key)) for partition in (index.MISSING, index.TRUNCATED, index.HOLD)}
+        # When its time ends: each class that it has had may have a row.
         archived, days = [one.archived_at for one in manifests if one.archived_at], await self.keeping.days(key)
         rows |= {(index.ENDS, index.ending(key, kept_until(at, each))) for at in archived for each in days}
-        rows |= await self._ends(key, manifests)
         if not are_all:
             # Who took part, and in which conversation, is not known: a look at all rows finds them.
             rows |= set(await self.index.rows_of(key))
@@ -120,13 +119,6 @@ class ScopeFinder:
                 Counter([*map(kind_in_staging, staged), *map(kind_in_archive, names), *(["facts"] * len(exports))])
             ),
         )
-
-    async def _ends(self, key: str, manifests: Iterable[Manifest]) -> set[tuple[str, str]]:
-        """Return the rows that say when its time ends: each class that it has had may have one."""
-        listed = [blob async for blob in self.blobs.list_blobs("archive", layout.retention_folder(key))]
-        days = {blob.metadata.get("days", FOREVER) for blob in listed} - {FOREVER}
-        times = [one.archived_at for one in manifests if one.archived_at]
-        return {(index.ENDS, index.ending(key, kept_until(at, float(one)))) for at in times for one in days}
 
     def _sources(self, events: Iterable[FileStatusUpdated]) -> list[Source]:
         """Return what ACS still has, each once, however many events announce it; it deletes by itself what is older."""
@@ -161,8 +153,7 @@ class ScopeFinder:
         with_start: list[Manifest] = []
         for one in found:
             if one.conversation_id is None and (started := await self.starts.find(one.recording_id)):
-                ids = {"conversation_id": started.conversation_id, "reference": started.reference}
-                with_start.append(one.model_copy(update=ids))
+                with_start.append(one.with_start(started))
         return [*found, *with_start], are_all
 
 

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from pydantic import ValidationError
 
+from recording.errors import describe
 from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
@@ -92,12 +92,20 @@ class PoisonQueues:
         )
         return messages
 
+    async def _parsed[Content](
+        self, parse: Callable[[str], Content], text: str, what: str, *, now: datetime
+    ) -> Content | None:
+        """Parse a message; None for one that is not `what` it should be, which is quarantined."""
+        try:
+            return parse(text)
+        except ValueError:
+            await self._quarantine.keep(text, [f"not {what}"], received_at=now)
+            return None
+
     async def _discard(self, text: str, *, now: datetime) -> bool:
         """Log a job that was given up."""
-        try:
-            given_up = job.from_bulk_message(text)
-        except ValueError:
-            await self._quarantine.keep(text, ["not a chunk job, on the poison queue"], received_at=now)
+        given_up = await self._parsed(job.from_bulk_message, text, "a chunk job, on the poison queue", now=now)
+        if given_up is None:
             return True
         is_recheck = isinstance(given_up, ChunkJob) and given_up.recheck is not None
         log.warning(
@@ -112,20 +120,16 @@ class PoisonQueues:
 
     async def _discard_archive(self, text: str, *, now: datetime) -> bool:
         """Log a recording that could not be archived."""
-        try:
-            given_up = ArchiveJob.from_message(text)
-        except ValidationError:
-            await self._quarantine.keep(text, ["not the job that archives a recording"], received_at=now)
+        given_up = await self._parsed(ArchiveJob.from_message, text, "the job that archives a recording", now=now)
+        if given_up is None:
             return True
         log.warning("archive.poisoned", recordingKey=given_up.recording_key, next="the timer queues it again")
         return True
 
     async def _discard_join(self, text: str, *, now: datetime) -> bool:
         """Record for who asks for the joined file that making it has failed."""
-        try:
-            given_up = JoinJob.from_message(text)
-        except ValidationError:
-            await self._quarantine.keep(text, ["not the job that joins a recording"], received_at=now)
+        given_up = await self._parsed(JoinJob.from_message, text, "the job that joins a recording", now=now)
+        if given_up is None:
             return True
         await self._give_up_join(given_up.recording_key)
         log.warning(
@@ -135,30 +139,24 @@ class PoisonQueues:
 
     async def _discard_erasure(self, text: str, *, now: datetime) -> bool:
         """Log an erasure that could not be done."""
-        try:
-            given_up = ErasureJob.from_message(text)
-        except ValidationError:
-            await self._quarantine.keep(text, ["not the job that erases a recording"], received_at=now)
+        given_up = await self._parsed(ErasureJob.from_message, text, "the job that erases a recording", now=now)
+        if given_up is None:
             return True
         log.warning("erasure.poisoned", recordingKey=given_up.recording_key, next="the timer queues it again")
         return True
 
     async def _discard_holds(self, text: str, *, now: datetime) -> bool:
         """Log a hold on a search that could not be placed."""
-        try:
-            given_up = HoldsJob.from_message(text)
-        except ValidationError:
-            await self._quarantine.keep(text, ["not the job of a hold on a search"], received_at=now)
+        given_up = await self._parsed(HoldsJob.from_message, text, "the job of a hold on a search", now=now)
+        if given_up is None:
             return True
         log.error("holds.poisoned", holdId=given_up.hold_id, next="the timer queues it again")
         return True
 
     async def _make_again(self, text: str, *, now: datetime) -> bool:
         """Queue an export again that could not be made; its job finds what the last one has written."""
-        try:
-            given_up = ExportJob.from_message(text)
-        except ValidationError:
-            await self._quarantine.keep(text, ["not the job of an export"], received_at=now)
+        given_up = await self._parsed(ExportJob.from_message, text, "the job of an export", now=now)
+        if given_up is None:
             return True
         log.error("export.poisoned", export=given_up.export_id, next="it is queued again, until it has expired")
         # Before the message is deleted: a kill in between makes it twice, which is harmless.
@@ -178,10 +176,8 @@ class PoisonQueues:
                 return False
             return True
 
-        try:
-            events = backlog.parse_message(text)
-        except ValidationError:
-            await self._quarantine.keep(text, ["not a message of events, on the poison queue"], received_at=now)
+        events = await self._parsed(backlog.parse_message, text, "a message of events, on the poison queue", now=now)
+        if events is None:
             return True
         # All at the same time: if storage hangs for each of them, the last would never have its turn.
         is_done = all(await asyncio.gather(*(accept_one(event) for event in events)))
@@ -201,7 +197,7 @@ class PoisonQueues:
         except ResourceNotFoundError:
             pass  # the host creates the queue when it first needs it
         except (AzureError, TimeoutError) as failed:
-            log.warning("poison.not_drained", reason=type(failed).__name__, next="the next run tries again")
+            log.warning("poison.not_drained", reason=describe(failed), next="the next run tries again")
 
     async def _drain_one(self, queue: Queue, message: QueuedMessage, handle: Callable[[str], Awaitable[bool]]) -> None:
         try:
@@ -209,7 +205,7 @@ class PoisonQueues:
                 if await handle(message.text):
                     await queue.delete(message)
         except (AzureError, TimeoutError) as failed:
-            log.warning("poison.not_taken", reason=type(failed).__name__, next="a later run tries again")
+            log.warning("poison.not_taken", reason=describe(failed), next="a later run tries again")
             # If another consumer has deleted the message meanwhile, it can't be hidden; those behind it are handled.
             with contextlib.suppress(AzureError):
                 await queue.hide(message, seconds=self._hidden_after_failure)

@@ -134,7 +134,9 @@ class Replay:
         """
         name = layout.quarantined_blob(event_key)
         if name is None:
-            raise BadRequest("an event key reads 20260301-sha256-<32 hexadecimal digits>", target="eventKey")
+            raise BadRequest(
+                "an event key must have the form 20260301-sha256-<32 hexadecimal digits>", target="eventKey"
+            )
         try:
             body = await self._quarantine.read(name)
         except (AzureError, TimeoutError) as failed:

@@ -168,7 +168,7 @@ def _entry(trak: memoryview) -> bytes:
     described = child(trak, b"mdia", b"minf", b"stbl", b"stsd")
     entries = list(children(described[8:])) if described is not None else []
     if described is None or len(entries) != 1:
-        raise Unjoinable("codec", "it changes how it is coded in its midst" if entries else "it says no codec")
+        raise Unjoinable("codec", "its coding changes partway through" if entries else "it says no codec")
     return bytes(described[8 + entries[0].body - 8 : 8 + entries[0].end])
 
 

@@ -14,7 +14,7 @@ from recording.join.refusals import Reason, Unjoinable
 # The sample rates that AudioSpecificConfig has an index for (ISO/IEC 14496-3, 1.6.3.4).
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 _CHANNELS = (0, 1, 2, 3, 4, 5, 6, 8)
-_AAC, _AAC_LC, _ESCAPE = 0x40, 2, 31
+_AAC, _AAC_LC = 0x40, 2
 # The descriptors of `esds` (ISO/IEC 14496-1, 7.2.2.1).
 _ES, _DECODER_CONFIG, _SPECIFIC = 3, 4, 5
 _PROFILES = {66: "Baseline", 77: "Main", 88: "Extended", 100: "High"}
@@ -118,7 +118,9 @@ def _described(pictures: Pictures) -> str:
 def _others(before: Pictures, now: Pictures) -> str:
     if before.profile != now.profile:
         return f"pictures of profile {before.profile}"
-    return "others: shape or colours" if before.config == now.config else "others: different parameters of the encoder"
+    if before.config == now.config:
+        return "the same profile with another pixel shape or other colours"
+    return "the same profile with other encoder parameters"
 
 
 def _heard(sound: Sound, units: int) -> str:

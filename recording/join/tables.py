@@ -195,7 +195,7 @@ def _check(tables: Tables) -> None:
     if not in_order or (firsts and firsts[-1] > chunks):
         raise Unjoinable("index", "its index is damaged: the runs of its media are out of order")
     if any(entry != 1 for entry in starts[2::3]):
-        raise Unjoinable("codec", "it changes how it is coded in its midst")
+        raise Unjoinable("codec", "its coding changes partway through")
     placed = sum((last - first) * samples for first, last, samples in tables._spans(chunks))
     timed = sum(count for count, _ in pairs(tables.durations))
     shifted = sum(count for count, _ in pairs(tables.shifts))

@@ -40,7 +40,7 @@ class Heads:
             content = entry.content
             found = await self._blobs.stat("archive", content.blob) if content else None
             if content is None or found is None or found.size != content.bytes:
-                raise CopyFailed(f"the archive hasn't the file of chunk {entry.index} that the manifest says")
+                raise CopyFailed(f"the archive does not have the file that the manifest lists for chunk {entry.index}")
             # The metadata that ingest has written was copied with the chunk.
             facts = ChunkFacts.from_metadata(found.metadata)
             ranges = facts.ranges(found.size) if content.crc64 and facts.crc64 == content.crc64 else ()

@@ -220,7 +220,7 @@ class Maker:
     async def _stage(self, name: str, plan_id: str, wanted: Sequence[Block], heads: Heads) -> list[_Staged]:
         """Stage the blocks of a file that aren't there yet; raises CopyDiffers if the bytes of one differ."""
         if len(wanted) > blocks.MOST_BLOCKS:
-            raise CopyFailed(f"{name} would have {len(wanted)} blocks")
+            raise CopyFailed(f"{name} would need {len(wanted)} blocks; a blob has at most {blocks.MOST_BLOCKS:,}")
         found = await self._blobs.stat("derived", name)
         there = await self._blobs.staged_blocks(name, where="derived") if found is None else None
         places = {block.place for block in wanted if isinstance(block, CopyBlock)}
@@ -249,7 +249,7 @@ class Maker:
                         # So that nobody takes it for one that was compared.
                         await self._blobs.stage_bytes(name, block_id, bytes(2 if block.size == 1 else 1))
                         what = f"bytes {part.offset} to {part.offset + part.length} of {sources[place].name}"
-                        raise CopyDiffers(f"{what}: storage says that it has copied others")
+                        raise CopyDiffers(f"{what}: storage reports that it copied other bytes")
                     known = part.crc64 if part.crc64 is not None else answered
                     if known is None:
                         raise CopyFailed(f"storage doesn't say what it has copied of {sources[place].name}")

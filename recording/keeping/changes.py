@@ -164,9 +164,7 @@ class KeepingChanges:
 
     async def _check_not_shortened(self, found: Manifest, kept: Kept, after: Kept) -> None:
         before, until = kept.until(found.archived_at), after.until(found.archived_at)
-        if kept.holds and (
-            shortens(before, until) or (found.archived_at is None and shortens_days(kept.days, after.days))
-        ):
+        if kept.holds and (shortens(before, until) or (found.archived_at is None and shortens(kept.days, after.days))):
             cases = ", ".join(await self.keeping.cases(found.recording_key))
             raise Conflict(
                 f"this recording is on hold ({cases}): until that is lifted, it can't be kept for a shorter time",
@@ -235,8 +233,3 @@ def _changed() -> PreconditionFailed:
     return PreconditionFailed(
         "the class or the holds of this recording have changed since: look at it again", target="If-Match"
     )
-
-
-def shortens_days(before: float | None, after: float | None) -> bool:
-    """Return whether a class has fewer days than another; None is for ever."""
-    return after is not None and (before is None or after < before)

@@ -132,5 +132,4 @@ class Follow:
         described = await self.recordings.described(written)
         if described is written or (started := await self.starts.find(written.recording_id)) is None:
             return described
-        ids = {"conversation_id": started.conversation_id, "reference": started.reference}
-        return described.model_copy(update=ids)
+        return described.with_start(started)

@@ -45,7 +45,7 @@ class Failure(Record):
 
 
 class Attempts(Record):
-    """The attempts at a chunk so far; the only kind of blob that is overwritten.
+    """The attempts at a chunk so far; its blob is overwritten.
 
     `failures` are the newest `KEPT` of `count`, oldest first. `queued_at` is when the timer, or an operator, put it on
     the queue last.

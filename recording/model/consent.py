@@ -7,17 +7,17 @@ they said it; a withdrawal counts before a grant of the same moment.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from recording import urls
 from recording.errors import BadRequest
 from recording.model import conversation
 from recording.model.caller import Caller, CallerKind
 from recording.model.participant import normal_participant
-from recording.model.record import Body, Record
+from recording.model.record import Body, Record, UtcTime
 
 Decision = Literal["granted", "withdrawn"]
 How = Literal["announcement", "click", "signed"]
@@ -34,13 +34,6 @@ def require_text(text: str) -> str:
     return text
 
 
-def _in_utc(time: datetime) -> datetime:
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be a time from year 1 to 9999 in UTC") from None
-
-
 class ConsentBody(Body):
     """Body of `POST /v1/conversations/{conversationId}/consents`.
 
@@ -53,7 +46,7 @@ class ConsentBody(Body):
     ]
     decision: Decision
     how: How
-    at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+    at: UtcTime | None = None
     text: Annotated[str, Field(min_length=1, max_length=5000)] | None = None
     link: Annotated[str, Field(max_length=2048), AfterValidator(urls.require_https)] | None = None
 

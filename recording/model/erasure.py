@@ -7,25 +7,14 @@ answers: it is removed, it is kept because of something, or it expires. A test f
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 
 from recording.model.record import Record
 
-# Why a recording is erased. The first six are grounds of article 17 (1) of the GDPR, and its (3) leaves the decision
-# to people; the last one is the app's own, when a retention class has ended.
-ReasonCode = Literal[
-    "not-needed",
-    "consent-withdrawn",
-    "objection",
-    "unlawful",
-    "legal-obligation",
-    "child",
-    "recorded-by-mistake",
-    "retention-ended",
-]
-# What a person may give as the reason.
+# What a person may give as the reason. The first six are grounds of article 17 (1) of the GDPR, and its (3) leaves the
+# decision to people.
 AskedReason = Literal[
     "not-needed",
     "consent-withdrawn",
@@ -35,7 +24,8 @@ AskedReason = Literal[
     "child",
     "recorded-by-mistake",
 ]
-REASONS: tuple[AskedReason, ...] = get_args(AskedReason)
+# The last one is the app's own, when a retention class has ended.
+ReasonCode = Literal[AskedReason, "retention-ended"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +125,7 @@ ELSEWHERE: Mapping[str, Answer] = {
         "its container"
     ),
     "telemetry and access logs": Expires("with the workspace's retention: they have ids, nothing that was said"),
-    "notices to other systems": Kept("they were published: whoever received them must erase what he stored"),
+    "notices to other systems": Kept("they were published: whoever received them must erase what they stored"),
 }
 
 

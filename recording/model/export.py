@@ -1,11 +1,11 @@
 """Pure: an export of what there is about a person: what was asked for, what it has of a recording, and its state."""
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from recording.model import layout
 from recording.model.consent import require_text
 from recording.model.manifest import Manifest, ManifestChunk
 from recording.model.masking import Mask, parse_json
@@ -247,4 +247,4 @@ def digest_of(entry: TrailEntry) -> str | None:
 
 def export_id(owner: str, repeat_key: str) -> str:
     """Return the id of the export that a repeatable request asks for: the same each time."""
-    return layout.recording_digest(f"{owner}\0{repeat_key}")[:32]
+    return hashlib.sha256(f"{owner}\0{repeat_key}".encode()).hexdigest()[:32]

@@ -3,18 +3,18 @@
 from datetime import datetime
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from recording.model.index import State
 from recording.model.keeping import CaseName, Reason
-from recording.model.record import Body, Record
+from recording.model.record import Body, Record, UtcTime
 
 
 class HoldFilters(Record):
     """What recordings a hold is for: the filters of a list, of which at least one must be given."""
 
-    since: AwareDatetime | None = Field(default=None, alias="from")
-    until: AwareDatetime | None = Field(default=None, alias="to")
+    since: UtcTime | None = Field(default=None, alias="from")
+    until: UtcTime | None = Field(default=None, alias="to")
     participant: str | None = Field(default=None, min_length=1, max_length=1024)
     conversation: str | None = Field(default=None, min_length=1, max_length=4096)
     call: str | None = Field(default=None, min_length=1, max_length=64)

@@ -1,4 +1,4 @@
-"""The jobs: a chunk job ingests one chunk, a fan-out queues those of a recording with many, others archive or join one.
+"""The jobs: ingest a chunk, queue those of a recording with many (a fan-out), archive, join, erase, export or hold.
 
 A chunk job is a message on the queue `recording-chunks`, or on `recording-bulk` if a fan-out has queued it. The payload
 of each is nested, since the Functions host overwrites the message's own metadata with top-level members of a JSON

@@ -107,8 +107,8 @@ def has_ended(kept: Kept, archived_at: datetime | None, now: datetime) -> bool:
     return until is not None and until <= now and not kept.holds
 
 
-def shortens(before: datetime | None, after: datetime | None) -> bool:
-    """Return whether a time ends earlier than another; None is for ever."""
+def shortens[End: (datetime, float)](before: End | None, after: End | None) -> bool:
+    """Return whether a time ends earlier than another, or a class has fewer days; None is for ever."""
     return after is not None and (before is None or after < before)
 
 

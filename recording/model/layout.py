@@ -228,7 +228,7 @@ def is_document_id(text: str) -> bool:
 def check_key(text: str) -> None:
     """Raise BadRequest for a malformed recording key."""
     if not is_recording_key(text):
-        raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+        raise BadRequest("a recording key must have the form 20210727T152023608975Z-<call id>", target="recordingKey")
 
 
 def read_index(text: str) -> int:
@@ -276,11 +276,6 @@ def version_tag(version: str) -> str:
 def metadata_blob(key: str, index: int, document_id: str) -> str:
     """Name a chunk's metadata file."""
     return f"{key}/chunks/{index:05}-{document_id}.json"
-
-
-def verdict_blob(key: str, document_id: str, sha256: str) -> str:
-    """Name the verdict on a chunk's bytes."""
-    return f"{key}/verdicts/{document_id}/{sha256}.json"
 
 
 def recheck_blob(key: str, document_id: str, step: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from recording.formats.media import Kind
+from recording.formats.media import UNKNOWN, Kind, kind_of
 from recording.formats.verdict import Outcome
 from recording.model import layout
 from recording.model.attempts import Failure
@@ -110,6 +110,11 @@ class ManifestChunk(Record):
     def has_location(self, location: str) -> bool:
         """Return whether an address is one of its settled ones; manifests of older versions don't say."""
         return not self.locations or location_digest(location) in self.locations
+
+    def file_name(self, recording_key: str) -> str:
+        """Return the name under which its content is saved; in staging the name of the blob doesn't have the format."""
+        extension = (self.content and kind_of(self.content.blob)) or self.format or UNKNOWN
+        return f"{recording_key}-{self.index:05}.{extension}"
 
     @property
     def is_safe(self) -> bool:
@@ -224,6 +229,11 @@ class Manifest(Record):
         listed = [entry for entry in self.chunks if index in (entry.index, *entry.other_indices)]
         return sorted(listed, key=lambda entry: entry.index != index)
 
+    def with_start(self, started: Started) -> "Manifest":
+        """Return it with the conversation and the reference of its start, which an older version did not write."""
+        ids = {"conversation_id": started.conversation_id, "reference": started.reference}
+        return self.model_copy(update=ids)
+
     def without_people(self) -> "Manifest":
         """Return it without those who took part, for whoever must not know them."""
         chunks = [chunk.model_copy(update={"channels": {}}) for chunk in self.chunks]
@@ -307,16 +317,10 @@ def with_timeline(manifest: Manifest) -> Manifest:
 
 def with_metadata_files(manifest: Manifest, read: Mapping[str, MetadataFile]) -> Manifest:
     """Return a manifest with what metadata files say, by document id: an older version did not write that into it."""
-    chunks = [_with_said(entry, read.get(entry.document_id)) for entry in manifest.chunks]
-    named = {
-        index: file for entry in manifest.chunks if (file := read.get(entry.document_id)) for index in [entry.index]
-    }
-    people = _merge(manifest.participants, named.items())
+    chunks = [entry.model_copy(update=_said(read.get(entry.document_id))) for entry in manifest.chunks]
+    said = [(entry.index, file) for entry in manifest.chunks if (file := read.get(entry.document_id))]
+    people = _merge(manifest.participants, said)
     return with_timeline(manifest.model_copy(update={"chunks": chunks, "participants": people}))
-
-
-def _with_said(entry: ManifestChunk, said: MetadataFile | None) -> ManifestChunk:
-    return entry if said is None else entry.model_copy(update=_said(said))
 
 
 def _said(said: MetadataFile | None) -> dict[str, Any]:

@@ -100,10 +100,6 @@ class ChunkFacts(BaseModel):
         """Return whether a blob of this size was committed by ingest, which commits only complete content."""
         return self.source_bytes == size and self.flight is not None
 
-    def is_same_version(self, other: Self) -> bool:
-        """Return whether both are of the same version of the document."""
-        return (self.source_etag, self.source_bytes) == (other.source_etag, other.source_bytes)
-
 
 def damaged_metadata(metadata: Mapping[str, str], at: datetime) -> dict[str, str]:
     """Return the metadata of a blob whose bytes are not those that were proved: without their digests."""

@@ -1,8 +1,10 @@
 """The base classes of what the app stores, sends and answers as JSON."""
 
 import json
+from datetime import UTC, datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -17,6 +19,17 @@ class Record(BaseModel):
 
 class Body(Record, strict=True):
     """A body of the app's HTTP API: a member of the wrong type is rejected, not converted."""
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time from year 1 to 9999 in UTC") from None
+
+
+# A time that a caller may give in any zone: names of blobs and rows are made of the year, the month and the day in UTC.
+UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 def to_header(value: object) -> str:

@@ -8,7 +8,6 @@ from itertools import batched
 
 from pydantic import ValidationError
 
-from recording.formats import media
 from recording.model import layout, manifest
 from recording.model.consent import Consent
 from recording.model.export import (
@@ -97,10 +96,10 @@ class Collector:
                     index=entry.index,
                     document_id=entry.document_id,
                     outcome=entry.outcome,
-                    file_name=file_name(key, entry),
+                    file_name=entry.file_name(key),
                     bytes=entry.content.bytes,
                     sha256=entry.content.sha256,
-                    copied=f"files/{key}/{file_name(key, entry)}" if asked.files == "copies" else None,
+                    copied=f"files/{key}/{entry.file_name(key)}" if asked.files == "copies" else None,
                 )
                 for entry in written.chunks
                 if entry.content
@@ -152,9 +151,3 @@ class Collector:
                     continue
                 if normal_participant(fact.participant) == wanted:
                     yield fact
-
-
-def file_name(key: str, entry: ManifestChunk) -> str:
-    """Return the name under which a chunk is saved."""
-    extension = (entry.content and media.kind_of(entry.content.blob)) or entry.format or media.UNKNOWN
-    return f"{key}-{entry.index:05}.{extension}"

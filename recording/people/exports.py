@@ -41,7 +41,7 @@ from recording.model.export import (
 )
 from recording.model.job import ExportJob
 from recording.model.stored import Container, StoredBlob
-from recording.people.collect import Collector, Source, file_name
+from recording.people.collect import Collector, Source
 from recording.people.find import PersonFinder
 from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
@@ -283,7 +283,7 @@ class Exports:
             await self.blobs.copy_to_derived(found.where, blob, target)
 
         wanted = [
-            (entry.content.blob, layout.person_export_file_blob(asked.export_id, key, file_name(key, entry)))
+            (entry.content.blob, layout.person_export_file_blob(asked.export_id, key, entry.file_name(key)))
             for entry in found.manifest.chunks
             if entry.content
         ]
@@ -322,7 +322,7 @@ class Exports:
                 places |= {one.copied: ("derived", f"{folder}{one.copied}") for one in part.files if one.copied}
             elif source := await self.collector.source(key):
                 places |= {
-                    f"files/{key}/{file_name(key, entry)}": (source.where, entry.content.blob)
+                    f"files/{key}/{entry.file_name(key)}": (source.where, entry.content.blob)
                     for entry in source.manifest.chunks
                     if entry.content
                 }

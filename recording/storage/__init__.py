@@ -1,1 +1,1 @@
-"""The clients of Blob Storage and queues, and the stores of facts above them."""
+"""The clients of Blob, Queue and Table Storage, and the stores of facts above them."""

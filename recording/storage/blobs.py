@@ -179,7 +179,7 @@ class Blobs:
     async def replace(
         self, where: Container, name: str, data: bytes, *, over: StoredBlob | None, **metadata: str
     ) -> bool:
-        """Replace the version of a blob that was read; False if it has changed. Only attempts records are replaced."""
+        """Replace the version of a blob that was read; False if it has changed. Facts are never replaced."""
         seen: dict[str, Any] = {"overwrite": True, "etag": over.etag, "match_condition": _SAME} if over else {}
         settings = ContentSettings(content_type="application/json")
         try:

@@ -93,7 +93,7 @@ class Consents:
                 await self._blobs.delete("staging", layout.pause_blob(recording_id))
         except (AzureError, TimeoutError) as failed:
             log.warning(
-                "consent.not_unmarked", recordingId=recording_id, reason=describe(failed), next="the timer does"
+                "consent.not_unmarked", recordingId=recording_id, reason=describe(failed), next="the timer deletes it"
             )
 
     async def pending(self, markers: Iterable[StoredBlob]) -> AsyncIterator[PendingPause]:

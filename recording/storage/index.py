@@ -216,7 +216,7 @@ class Index:
                 "index.not_marked",
                 recordingId=recording_id,
                 reason=describe(failed),
-                next="no list of what is live has it: python -m recording reindex",
+                next="the list of live recordings lacks it; run python -m recording reindex",
             )
 
     async def write_live(self, started: Started) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording.errors import BadEvent, ManifestUnreadable
+from recording.errors import BadEvent, ManifestUnreadable, describe
 from recording.model import event_parser, layout, manifest, payload
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
@@ -237,7 +237,7 @@ class RecordingStore:
         """Read the manifest of an archived recording; the highest revision lists everything."""
         newest: Manifest | None = None
         revision = 1
-        while following := await self._manifest(key, revision):
+        while following := await self.manifest(key, revision):
             newest = following
             revision += 1
         return newest
@@ -249,7 +249,15 @@ class RecordingStore:
 
     async def manifest(self, key: str, revision: int) -> Manifest | None:
         """Read one revision of a manifest; raises ManifestUnreadable, as all do that read one."""
-        return await self._manifest(key, revision)
+        name = layout.manifest_blob(key, revision)
+        text = await self._blobs.read("archive", name)
+        try:
+            return Manifest.model_validate_json(text) if text else None
+        except ValidationError:
+            raise ManifestUnreadable(
+                f"the manifest {name} can't be read: restore its blob, whose SHA-256 is in its metadata",
+                target="recordingKey",
+            ) from None
 
     async def manifests_of(self, day: str) -> dict[str, int]:
         """List the archived recordings of a day, with the newest revision of each manifest, by the day's list alone."""
@@ -277,7 +285,7 @@ class RecordingStore:
 
     async def first_manifest(self, key: str) -> Manifest | None:
         """Read the first revision of the manifest of an archived recording."""
-        return await self._manifest(key, 1)
+        return await self.manifest(key, 1)
 
     async def write_manifest(self, written: Manifest, protection: Protection | None = None) -> bool:
         """Write a revision of a manifest; False if another run was quicker and wrote something else."""
@@ -302,7 +310,7 @@ class RecordingStore:
             async with asyncio.timeout(self._archive_timeout):
                 revision, documents = self._archived.get(key, (0, frozenset[str]()))
                 # A manifest is never changed, and that of thousands of chunks is not read again for each of them.
-                while written := await self._manifest(key, revision + 1):
+                while written := await self.manifest(key, revision + 1):
                     revision += 1
                     documents = frozenset(e.document_id for e in written.chunks if e.content is not None)
                     self._archived[key] = (revision, documents)
@@ -310,7 +318,7 @@ class RecordingStore:
                         del self._archived[next(iter(self._archived))]
                 return documents
         except (AzureError, TimeoutError, ManifestUnreadable) as failed:
-            log.warning("archive.not_read", recordingKey=key, reason=type(failed).__name__)
+            log.warning("archive.not_read", recordingKey=key, reason=describe(failed))
             return frozenset()
 
     async def update_attempts(self, job: ChunkJob, change: Callable[[Attempts | None], Attempts]) -> Attempts:
@@ -385,17 +393,6 @@ class RecordingStore:
     async def archived_keys_of(self, day: str) -> list[str]:
         """List the recordings of a day that have a folder in the archive."""
         return [key for key in await self._blobs.folders("archive", f"{day}/") if layout.is_recording_key(key)]
-
-    async def _manifest(self, key: str, revision: int) -> Manifest | None:
-        name = layout.manifest_blob(key, revision)
-        text = await self._blobs.read("archive", name)
-        try:
-            return Manifest.model_validate_json(text) if text else None
-        except ValidationError:
-            raise ManifestUnreadable(
-                f"the manifest {name} can't be read: restore its blob, whose SHA-256 is in its metadata",
-                target="recordingKey",
-            ) from None
 
     async def _keep(
         self,

@@ -172,7 +172,7 @@ class StartClaims:
                 await self._blobs.create("archive", name, outcome.model_dump_json(by_alias=True).encode())
         except (AzureError, TimeoutError) as failed:
             written = outcome.model_dump(mode="json", by_alias=True)
-            log.error("start.outcome_not_written", blob=name, reason=type(failed).__name__, outcome=written)
+            log.error("start.outcome_not_written", blob=name, reason=describe(failed), outcome=written)
 
     async def _claim(self, subject: str, mine: StartClaim) -> HeldClaim | PriorStart:
         number = 1

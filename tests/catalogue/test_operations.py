@@ -15,7 +15,8 @@ from local.azurite import Azurite
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording.app import App
-from recording.catalogue.operations_view import DaysQuery, OperationsQuery, OperationsView, PageQuery, WaitingChunk
+from recording.catalogue.browse import PageQuery
+from recording.catalogue.operations_view import DaysQuery, OperationsQuery, OperationsView, WaitingChunk
 from recording.config.settings import read_settings
 from recording.errors import BadRequest, NotFound, RecordingError, StorageUnavailable
 from recording.model import job, layout

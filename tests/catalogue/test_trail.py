@@ -15,7 +15,8 @@ from local.azurite import Azurite
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording.app import App, assemble
-from recording.catalogue.trail import DayTrailQuery, TrailPage, TrailQuery
+from recording.catalogue.browse import PageQuery
+from recording.catalogue.trail import DayTrailQuery, TrailPage
 from recording.config.settings import read_settings
 from recording.control.bodies import Operation, StartRecording
 from recording.errors import BadRequest, IndexUnavailable, NotFound, TrailUnavailable
@@ -88,7 +89,7 @@ async def test_the_trail_of_a_recording_begins_with_its_start(app: App, control:
     await app.handout.view(ADA, job.recording_key)
     await app.verifier.verify_in_request(ADA, job.recording_key)
 
-    page = await app.trail_view.of_recording(job.recording_key, TrailQuery(), url=URL)
+    page = await app.trail_view.of_recording(job.recording_key, PageQuery(), url=URL)
 
     assert ["verify", "view", "play", "stop", "pause", "start"] == [one.action for one in page.entries]
     assert {started.recording_id, None} == {one.recording_id for one in page.entries}
@@ -106,7 +107,7 @@ async def test_a_recording_of_the_2021_preview_api_has_the_trail_of_its_stop(app
     await sweep(app)
     assert started.recording_id == await app.endings.assigned(job.recording_key)
 
-    page = await app.trail_view.of_recording(job.recording_key, TrailQuery(), url=URL)
+    page = await app.trail_view.of_recording(job.recording_key, PageQuery(), url=URL)
 
     assert ["stop", "start"] == [one.action for one in page.entries]
 
@@ -120,14 +121,14 @@ async def test_pages_of_a_trail_join_without_a_gap(app: App) -> None:
         ):
             pass
     found: list[tuple[str, str]] = []
-    query = TrailQuery(limit=3)
+    query = PageQuery(limit=3)
     for _ in range(10):
         page = await app.trail_view.of_recording(UNKNOWN, query, url=URL)
         found += said(page)
         if page.cursor is None:
             break
         assert f"https://app.example/v1/recordings/x/trail?limit=3&cursor={page.cursor}" == page.next_link
-        query = TrailQuery(limit=3, cursor=page.cursor)
+        query = PageQuery(limit=3, cursor=page.cursor)
 
     assert [(f"12:{minute:02}", "stop" if minute % 2 else "play") for minute in reversed(range(20))] == found
 
@@ -141,7 +142,7 @@ async def test_a_trail_outlives_its_recording(app: App, control: Control) -> Non
             if job.recording_key in name:
                 await blobs.delete_blob(name)
 
-    page = await app.trail_view.of_recording(job.recording_key, TrailQuery(), url=URL)
+    page = await app.trail_view.of_recording(job.recording_key, PageQuery(), url=URL)
 
     assert ["play"] == [one.action for one in page.entries]
 
@@ -153,7 +154,7 @@ async def test_a_manifest_that_cannot_be_read_hides_no_trail(app: App, control: 
     await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{")
 
     assert ["play"] == [
-        one.action for one in (await app.trail_view.of_recording(job.recording_key, TrailQuery(), url=URL)).entries
+        one.action for one in (await app.trail_view.of_recording(job.recording_key, PageQuery(), url=URL)).entries
     ]
 
 
@@ -164,15 +165,15 @@ async def test_a_recording_that_nobody_touched_has_an_empty_trail_and_an_unknown
     [job] = await archived(app, control, 1000)
     for minutes in range(2):
         await do(app, minutes, key=job.recording_key)
-    cursor = (await app.trail_view.of_recording(job.recording_key, TrailQuery(limit=1), url=URL)).cursor
+    cursor = (await app.trail_view.of_recording(job.recording_key, PageQuery(limit=1), url=URL)).cursor
     [other] = await receive(app, file_event(await control.recording(1000)))
 
-    assert [] == (await app.trail_view.of_recording(other.recording_key, TrailQuery(), url=URL)).entries
+    assert [] == (await app.trail_view.of_recording(other.recording_key, PageQuery(), url=URL)).entries
     with pytest.raises(NotFound):
-        await app.trail_view.of_recording(UNKNOWN, TrailQuery(), url=URL)
+        await app.trail_view.of_recording(UNKNOWN, PageQuery(), url=URL)
     for key, text in (("none", None), (other.recording_key, cursor), (job.recording_key, "x")):
         with pytest.raises(BadRequest):
-            await app.trail_view.of_recording(key, TrailQuery(cursor=text), url=URL)
+            await app.trail_view.of_recording(key, PageQuery(cursor=text), url=URL)
 
 
 async def test_the_trail_of_a_day_has_everything_newest_first(app: App) -> None:
@@ -239,7 +240,7 @@ async def test_a_row_that_could_not_be_written_is_made_within_hours(
         add_fault(proxy, kind="status", status=403, operation="*Entit*", times=None)
         await do(behind, 1)
         with pytest.raises(IndexUnavailable):
-            await behind.trail_view.of_recording(UNKNOWN, TrailQuery(), url=URL)
+            await behind.trail_view.of_recording(UNKNOWN, PageQuery(), url=URL)
         await behind.aclose()
     await do(app, 2)
     assert 1 == len(await rows(table))
@@ -251,7 +252,7 @@ async def test_a_row_that_could_not_be_written_is_made_within_hours(
     await app.trail_rows.catch_up(NOON + 70 * MINUTE)
 
     assert [("12:02", "play"), ("12:01", "play")] == said(
-        await app.trail_view.of_recording(UNKNOWN, TrailQuery(), url=URL)
+        await app.trail_view.of_recording(UNKNOWN, PageQuery(), url=URL)
     )
 
 
@@ -310,7 +311,7 @@ async def test_the_absent_have_a_trail_too(app: App, control: Control) -> None:
     await sweep(app, now=datetime.now(UTC) + timedelta(hours=50))
     [key] = [name.split("/")[3] for name in await listing(app.settings, "archive") if name.endswith("recording.json")]
 
-    page = await app.trail_view.of_recording(key, TrailQuery(), url=URL)
+    page = await app.trail_view.of_recording(key, PageQuery(), url=URL)
 
     assert "absent" == (await manifest_of(app, key)).state
     assert ["stop", "start"] == [one.action for one in page.entries]

@@ -137,7 +137,7 @@ async def test_an_archive_that_cannot_be_read_is_no_verdict(
         (["verify", "--concurrency", "0"], "argument --concurrency: 1 or more"),
         (["verify", "--concurrency", "two"], "argument --concurrency: 1 or more"),
         (["verify", "--x"], "unrecognized"),
-        (["verify", "x"], "argument KEY: a recording key reads"),
+        (["verify", "x"], "argument KEY: a recording key must have the form"),
         (["replay", "--day", "20260230"], "argument --day: a day, such as"),
         (["doctor", "--topic", "events"], "argument --topic: /subscriptions/"),
     ],

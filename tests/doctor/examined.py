@@ -8,7 +8,6 @@ from recording.app import connect
 from recording.config.settings import read_settings
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding
-from recording.doctor.stores import Queues
 from recording.storage.queues import Queue
 
 SCHEDULE = {"ARCHIVE_SCHEDULE": "0 */5 * * * *"}
@@ -21,19 +20,15 @@ async def examine(environment: dict[str, str], *, timeout: float = 15.0, **more:
     settings = read_settings(environment | SCHEDULE | more)
     clients = connect(settings)
     scratch = Queue(settings, "recording-doctor-test", clients.credential)
-    queues = Queues(
-        (clients.chunk_queue, clients.chunk_poison),
-        (clients.bulk_queue, clients.bulk_poison),
-        (clients.event_queue, clients.event_poison),
-        (clients.archive_queue, clients.archive_poison),
-        (clients.join_queue, clients.join_poison),
-        (clients.erasure_queue, clients.erasure_poison),
-        (clients.holds_queue, clients.holds_poison),
-        scratch,
-    )
+    queues = tuple(zip(clients.queues, clients.poison_queues, strict=True))
     try:
         found = await examination.examine(
-            settings, storage=clients.blobs, service=clients.service, queues=queues, timeout=timeout
+            settings,
+            storage=clients.blobs,
+            service=clients.service,
+            queues=queues,
+            scratch=scratch,
+            timeout=timeout,
         )
     finally:
         await scratch.aclose()

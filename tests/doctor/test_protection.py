@@ -15,7 +15,7 @@ from tests.support.facts import put
         (False, False, False, ("ok", "in facts only")),
         (True, False, False, ("fail", "has no version-level immutability")),
         (False, True, False, ("warn", "the app doesn't use it")),
-        (True, True, True, ("warn", "of 1 recordings the index or the platform don't follow yet")),
+        (True, True, True, ("warn", "the index or the platform does not yet reflect what keeps 1 recording, such as")),
     ],
 )
 async def test_setting_and_container_are_compared(

@@ -15,10 +15,11 @@ from tests.doctor.examined import WRONG_KEY, bad, closed_port, examine
 from tests.support.facts import harmed, listing, put, sweep
 
 
-def with_blob_endpoint(environment: dict[str, str], port: int) -> str:
-    """Write the account's connection string with Blob Storage elsewhere."""
+def with_endpoint(environment: dict[str, str], service: str, port: int) -> str:
+    """Write the account's connection string with one of its services elsewhere."""
     parts = environment["AzureWebJobsStorage"].split(";")
-    return ";".join(f"BlobEndpoint=http://127.0.0.1:{port}/x" if p.startswith("Blob") else p for p in parts)
+    there = f"{service}Endpoint=http://127.0.0.1:{port}/x"
+    return ";".join(there if part.startswith(service) else part for part in parts)
 
 
 @pytest.mark.usefixtures("app")
@@ -26,12 +27,12 @@ async def test_storage_that_is_down_is_told_once_and_soon(environment: dict[str,
     """What depends on it is skipped; everything else is still examined."""
     begun = time.monotonic()
 
-    found = await examine(environment, STAGING_STORAGE=with_blob_endpoint(environment, closed_port()))
+    found = await examine(environment, STAGING_STORAGE=with_endpoint(environment, "Blob", closed_port()))
 
     assert time.monotonic() - begun < 5
     assert {"blob storage"} == bad(found)
     assert ["skipped"] * 3 == [found[n].mark for n in ("staging container", "quarantine container", "archive copy")]
-    assert ["ok"] * 4 == [found[n].mark for n in ("queue use", "chunk queue", "event queue", "ACS credentials")]
+    assert ["ok"] * 4 == [found[n].mark for n in ("queue use", "chunks queue", "events queue", "ACS credentials")]
 
 
 @pytest.mark.usefixtures("app")
@@ -80,7 +81,19 @@ async def test_an_archive_that_may_only_be_read(app: App, azurite: Azurite, envi
     assert {} == await listing(app.settings, "staging")
 
 
-@pytest.mark.parametrize(("name", "queue"), [("chunk queue", "chunk_queue"), ("event queue", "event_queue")])
+async def test_every_queue_of_the_app_is_examined(environment: dict[str, str], app: App) -> None:
+    """None is left out, and none where the account doesn't answer."""
+    found = await examine(environment)
+    skipped = await examine(environment, AzureWebJobsStorage=with_endpoint(environment, "Queue", closed_port()))
+
+    of_queues = {name: one.detail for name, one in found.items() if name.endswith(" queue")}
+    assert sorted(f"{queue.name}: 0 waiting, none given up" for queue in app.clients.queues) == sorted(
+        of_queues.values()
+    )
+    assert set(of_queues) == {name for name in skipped if name.endswith(" queue")}
+
+
+@pytest.mark.parametrize(("name", "queue"), [("chunks queue", "chunk_queue"), ("export queue", "export_queue")])
 async def test_missing_queues(environment: dict[str, str], app: App, name: str, queue: str) -> None:
     """The app's own queues are looked for, not made."""
     client = getattr(app.clients, queue)
@@ -93,7 +106,7 @@ async def test_missing_queues(environment: dict[str, str], app: App, name: str, 
     assert "az storage queue create" in str(found[name].fix)
 
 
-@pytest.mark.parametrize(("name", "queue"), [("chunk queue", "chunk_poison"), ("event queue", "event_poison")])
+@pytest.mark.parametrize(("name", "queue"), [("chunks queue", "chunk_poison"), ("export queue", "export_poison")])
 async def test_messages_that_were_given_up_are_told(
     app: App, environment: dict[str, str], name: str, queue: str
 ) -> None:

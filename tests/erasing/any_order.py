@@ -81,7 +81,7 @@ class World:
 
     async def hold(self) -> None:
         self.held.add("K-1")
-        if await self.here().erasure.has_begun(self.key):
+        if await self.here().erasure.store.has_begun(self.key):
             self.held.clear()
 
     async def lift(self) -> None:

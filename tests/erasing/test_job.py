@@ -197,7 +197,7 @@ async def test_a_hold_forbids_it_at_the_last_moment(app: App, control: Control, 
     assert before.items() <= (await listing(app.settings, "archive")).items()
     assert frozenset() == await app.tombstones.all()
     assert [] == await do(app, SETTLED)
-    assert not await app.erasure.has_begun(key)
+    assert not await app.erasure.store.has_begun(key)
 
 
 async def test_what_comes_while_everything_is_removed_is_removed_too(app: App, control: Control) -> None:
@@ -439,7 +439,7 @@ async def test_two_processes_go_on_or_stop_together(app: App, control: Control, 
         if faster == "the one that found the hold":
             await app.keeping.keeping.place(key, fact)
             await later(app, DAY).erase.run(key)
-            placed.append(not await app.erasure.has_begun(key))
+            placed.append(not await app.erasure.store.has_begun(key))
 
     async def afterwards() -> None:
         if faster == "the one that found nothing":
@@ -497,7 +497,7 @@ async def test_a_hold_that_lands_between_two_tombstones_stops_nothing(app: App, 
     assert {layout.document_digest(job.document_id)} == await app.tombstones.all()
 
     await app.keeping.keeping.place(key, HoldPlaced(case="K-1", reason="a hearing", at=datetime.now(UTC)))
-    assert await app.erasure.has_begun(key)
+    assert await app.erasure.store.has_begun(key)
     await do(app)
 
     assert "erased" == (await app.erasure.get(erasure)).state
@@ -518,7 +518,7 @@ async def test_a_later_asking_hides_none_that_goes_on(app: App, control: Control
     )
     await app.erase.store.ask(PendingErasure(recording_key=key, asked=second))
 
-    assert await app.erasure.has_begun(key)
+    assert await app.erasure.store.has_begun(key)
 
 
 async def test_what_an_earlier_version_has_stopped_stays_stopped(app: App, control: Control) -> None:
@@ -529,10 +529,10 @@ async def test_what_an_earlier_version_has_stopped_stays_stopped(app: App, contr
     begun = {"decision": "begun", "at": "2026-11-03T09:12:44Z"}
     stopped = {"at": "2026-11-03T09:12:44Z", "reasons": ["hold"]}
     await put(app.settings, "archive", layout.erasure_blob(erasure, 1, "decided"), json.dumps(begun).encode())
-    assert await app.erasure.has_begun(key)
+    assert await app.erasure.store.has_begun(key)
     await put(app.settings, "archive", layout.erasure_blob(erasure, 1, "stopped"), json.dumps(stopped).encode())
 
-    assert not await app.erasure.has_begun(key)
+    assert not await app.erasure.store.has_begun(key)
     found = await app.erasure.get(erasure)
     assert ("refused", ["hold"]) == (found.state, found.reasons)
     await do(app)

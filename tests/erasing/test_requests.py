@@ -8,7 +8,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from recording.app import App
 from recording.catalogue import erasures
-from recording.catalogue.erasures import ErasuresQuery
+from recording.catalogue.browse import PageQuery
 from recording.erasing.blocked import Blocked
 from recording.erasing.requests import ErasePerson, ErasureRequests, PersonErasures
 from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, TrailUnavailable
@@ -18,7 +18,7 @@ from recording.model.keeping import HoldPlaced, PlaceHold
 from recording.people.find import PersonFinder
 from tests.keeping.worlds import CLASSES, place, retain
 from tests.support.emulator import Control
-from tests.support.erasures import ALAN, BODY, DAY, SETTLED, ask, do, erase, later, left
+from tests.support.erasures import ALAN, BODY, DAY, SETTLED, ask, do, erase, later, left, open_of
 from tests.support.facts import archived, listing, put, receive, stage, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import mp4, storage_host, today
@@ -40,7 +40,7 @@ async def test_it_is_asked_for_once(app: App, control: Control) -> None:
     assert ("erase", BODY.text, "oid-alan") == (entry["operation"], entry["reason"], entry["objectId"])
     found = await app.erasure.get(first.erasure_id)
     assert ("asked", job.recording_key, "objection") == (found.state, found.recording_key, found.reason)
-    asked = await app.erasure.open_of(job.recording_key)
+    asked = await open_of(app, job.recording_key)
     assert asked is not None
     assert asked.happens_at == first.happens_at
 
@@ -236,7 +236,7 @@ async def test_two_that_ask_at_once_ask_once(app: App, control: Control) -> None
     await slow.aclose()
 
     assert 1 == await app.erasure.store.last_number(second.erasure_id)
-    asked = await app.erasure.open_of(job.recording_key)
+    asked = await open_of(app, job.recording_key)
     assert asked is not None
     assert second.happens_at == asked.happens_at
 
@@ -315,10 +315,8 @@ async def test_the_list_has_the_last_first(app: App, control: Control) -> None:
         await ask(app, key, after=timedelta(minutes=number))
     await later(app, DAY).erasure.call_off(ALAN, keys[1])
 
-    first = await erasures.page(app.clients.index, ErasuresQuery(limit=2), url="https://x/v1/erasures?code=1")
-    rest = await erasures.page(
-        app.clients.index, ErasuresQuery(limit=2, cursor=first.cursor), url="https://x/v1/erasures"
-    )
+    first = await erasures.page(app.clients.index, PageQuery(limit=2), url="https://x/v1/erasures?code=1")
+    rest = await erasures.page(app.clients.index, PageQuery(limit=2, cursor=first.cursor), url="https://x/v1/erasures")
 
     assert [layout.key_digest(key) for key in reversed(keys)] == [
         one.erasure_id for one in (*first.erasures, *rest.erasures)

@@ -187,7 +187,7 @@ def stbl(**changed: bytes) -> bytes:
         ({"stco": bytes(4) + pack(">II", 2, 100)}, "a table is shorter than it says"),
         ({"stco": bytes(4) + pack(">II", 1, 100)}, "the runs of its media are out of order"),
         ({"stsc": bytes(4) + pack(">IIIIIII", 2, 2, 2, 1, 1, 1, 1)}, "the runs of its media are out of order"),
-        ({"stsc": bytes(4) + pack(">IIIIIII", 2, 1, 2, 1, 2, 1, 2)}, "it changes how it is coded in its midst"),
+        ({"stsc": bytes(4) + pack(">IIIIIII", 2, 1, 2, 1, 2, 1, 2)}, "its coding changes partway through"),
         ({"stsc": bytes(4) + pack(">IIII", 1, 1, 2, 1)}, "its tables contradict each other"),
         ({"stts": bytes(4) + pack(">III", 1, 2, 1024)}, "its tables contradict each other"),
         ({"ctts": bytes(4) + pack(">III", 1, 4, 0)}, "its tables contradict each other"),

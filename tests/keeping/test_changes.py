@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recording.app import App, assemble
-from recording.catalogue.browse import ListQuery
-from recording.catalogue.trail import TrailQuery
+from recording.catalogue.browse import ListQuery, PageQuery
 from recording.control.bodies import StartRecording
 from recording.errors import BadRequest, Conflict, ManifestUnreadable, NotFound, PreconditionFailed
 from recording.model import layout
@@ -140,7 +139,7 @@ async def test_what_is_asked_of_an_erased_recording_does_not_name_it(app: App, c
 
     assert key not in str(await trail_of(app.settings))
     await app.trail.write(MANAGER, action="hold", recording=key)
-    page = await app.trail_view.of_recording(key, TrailQuery(), url="https://app.example/trail")
+    page = await app.trail_view.of_recording(key, PageQuery(), url="https://app.example/trail")
     assert ["hold", "hold", "erase"] == [one.action for one in page.entries if one.action != "erased"]
     assert {key, None} == {one.recording_key for one in page.entries}
     assert {erasure, None} == {one.erasure for one in page.entries}

