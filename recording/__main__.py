@@ -13,7 +13,7 @@ from azure.core.exceptions import AzureError
 
 from recording import __version__
 from recording.commands import archive, doctor, export, file, ingest, reconcile, reindex, replay, verify
-from recording.errors import RecordingError
+from recording.errors import RecordingError, describe
 
 
 def main(argv: list[str]) -> int:
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         print(failed.message, file=sys.stderr)
     except AzureError as failed:
         # Not its message, which may hold a URL.
-        print(f"storage could not be read ({type(failed).__name__})", file=sys.stderr)
+        print(f"storage could not be read ({describe(failed)})", file=sys.stderr)
     return 2
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from azure.core.exceptions import AzureError
 
+from recording.errors import describe
 from recording.model.index import TimerRan
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
@@ -63,7 +64,7 @@ class Due:
 
 def log_failure(event: str, key: str, failed: Exception, following: str) -> None:
     """Log why a step failed for a recording, and what follows; a failure that isn't expected with its traceback."""
-    reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
+    reason = str(failed) if isinstance(failed, CopyFailed) else describe(failed)
     is_expected = isinstance(failed, (AzureError, CopyFailed, TimeoutError))
     (log.warning if is_expected else log.exception)(event, recordingKey=key, reason=reason, next=following)
 

@@ -258,7 +258,7 @@ class Intake:
             if not event.chunks:
                 raise  # nothing of this event is in staging, where the timer would find it: it must come again
             # An archive that is down must not keep chunks from staging; the timer records the ending from these.
-            log.warning("ending.not_noted", recordingKey=event.recording_key, reason=type(failed).__name__)
+            log.warning("ending.not_noted", recordingKey=event.recording_key, reason=describe(failed))
 
 
 def _ids_of(event: CallStarted | CallEnded) -> dict[str, str | None]:

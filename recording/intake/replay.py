@@ -201,7 +201,7 @@ class Replay:
         except RecordingError as failed:
             return ReplayResult(source, "failed", failed.message)
         except (AzureError, TimeoutError) as failed:
-            return ReplayResult(source, "failed", f"storage or ACS failed ({type(failed).__name__}); replay it again")
+            return ReplayResult(source, "failed", f"storage or ACS failed ({describe(failed)}); replay it again")
         if not isinstance(event, FileStatusUpdated):
             return ReplayResult(source, "accepted", type(event).__name__)
         chunks = len({chunk.document_id for chunk in event.chunks})

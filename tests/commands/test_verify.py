@@ -122,7 +122,7 @@ async def test_an_archive_that_cannot_be_read_is_no_verdict(
     assert 2 == await run()
 
     told = capsys.readouterr()
-    assert ("", "storage could not be read (ResourceNotFoundError)\n") == (told.out, told.err)
+    assert ("", "storage could not be read (404 ContainerNotFound)\n") == (told.out, told.err)
     monkeypatch.setenv("AzureWebJobsStorage", "")
     assert 2 == await run()
     assert "AzureWebJobsStorage is not set" in capsys.readouterr().err

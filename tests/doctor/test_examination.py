@@ -145,9 +145,9 @@ async def test_as_a_process(environment: dict[str, str], tmp_path: Path, capsys:
     assert (0, "") == (done.returncode, done.stderr)
     *lines, last = done.stdout.splitlines()
     # What is skipped comes first, with advice.
-    assert ["–"] * 3 + [" "] + ["✓"] * 21 == [line[0] for line in lines]  # noqa: RUF001 - a mark, no minus
+    assert ["–"] * 3 + [" "] + ["✓"] * 22 == [line[0] for line in lines]  # noqa: RUF001 - a mark, no minus
     assert "✓ settings              read: ACS by a key, its API 2021-04-15-preview1" in lines
-    assert "3 skipped, 21 ok" == last
+    assert "3 skipped, 22 ok" == last
 
     # As `az functionapp config appsettings list` prints them.
     wrong = environment["ACS_CONNECTION_STRING"].replace("key=", "key=AAAA")

@@ -180,7 +180,7 @@ async def test_a_job_says_where_its_chunk_lies(app: App) -> None:
 
 async def test_a_location_that_cannot_be_one_goes_to_quarantine_too(app: App) -> None:
     """The chunk is accepted without it, and the event is in quarantine."""
-    [job] = await receive(app, today("https://x/\n"))
+    [job] = await receive(app, today("https://x/\ny"))
 
     [kept] = await quarantined(app)
     assert job.content_location is None

@@ -394,7 +394,7 @@ async def test_what_is_not_there_is_told(
         assert 1 == await run(environment, tmp_path, *arguments)
         assert told in capsys.readouterr().out
     assert 2 == await run(environment, tmp_path, "--day", "2026-03-01", "--dead-letter-container", "no-such-place")
-    assert "storage could not be read (ResourceNotFoundError)\n" == capsys.readouterr().err
+    assert "storage could not be read (404 ContainerNotFound)\n" == capsys.readouterr().err
 
 
 async def test_a_day_of_the_quarantine_and_of_the_dead_letters(
