@@ -183,8 +183,12 @@ class Review:
         async def queue(one: tuple[ChunkJob, str]) -> None:
             job, step = one
             fact = layout.recheck_blob(recording.key, job.document_id, step)
-            if not await self.blobs.create("staging", fact, b"{}", at=run.now.astimezone(UTC).isoformat()):
-                return
+            at = run.now.astimezone(UTC).isoformat()
+            if not await self.blobs.create("staging", fact, b"{}", at=at):
+                # Another run queues it; unless the fact is ours, and only the answer to its write got lost.
+                known = await self.blobs.stat("staging", fact)
+                if known is None or known.metadata.get("at") != at:
+                    return
             if len(due) > MOST_DIRECT:
                 await self.bulk.send(job.to_message())
             else:
