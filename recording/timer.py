@@ -78,12 +78,16 @@ class TimerRun:
         in_flight = await self._without_waiting(in_flight, now)
 
         # 3. Requeue missing chunks, warn of those at risk, and queue each recording that is due for the function that
-        # archives it: a run that is killed has queued what it has seen. Half of the time: some must be finished.
-        look = partial(self._look, in_flight)
-        left = await run.for_each(in_flight, look, until=run.half_time)
+        # archives it: a run that is killed has queued what it has seen. Half of the time: some must be finished. What
+        # its event doesn't name comes after step 4.
+        nameless: list[str] = []
+        left = await run.for_each(in_flight, partial(self._look, in_flight, nameless), until=run.half_time)
 
-        # 4. Report stops that no event has announced, and clear the markers of those that one has.
+        # 4. Report stops that no event has announced, and clear the markers of those that one has. Whose stop it was
+        # decides about the class of a recording that its event doesn't name: its job must not be quicker. If that
+        # fails it is queued nevertheless, and its job waits for a stop that may be its own.
         all_cleared = await self.unannounced.sweep(run)
+        not_queued = await run.for_each(nameless, self._hand_over)
 
         # 5. Archive here what the queue has not archived in time. Few may take half of the time that is left. By the
         # function in a random order: those that hang, in each run again, must not always come before the others.
@@ -95,9 +99,9 @@ class TimerRun:
 
         # 6. Go on with step 3 where time is left; what is due by now is archived by the next run.
         if not self.archives_all:
-            left = await run.for_each(left, look)
+            left = await run.for_each(left, partial(self._look, in_flight, None))
 
-        run.report.not_reached = len(left) + len(not_finished)
+        run.report.not_reached = len(left) + len(not_queued) + len(not_finished)
 
         # 7. Queue the erasures whose time has come, and holds that got lost: the same list of staging has them. Let
         # rows and the platform follow what keeps recordings, where a request could not.
@@ -130,16 +134,27 @@ class TimerRun:
             return in_flight
         return left
 
-    async def _look(self, in_flight: dict[str, list[StoredBlob]], run: Run, key: str) -> None:
-        """Review a recording, and queue it if it is due; what is left in `run.due` is to be archived by the run."""
+    async def _look(
+        self, in_flight: dict[str, list[StoredBlob]], nameless: list[str] | None, run: Run, key: str
+    ) -> None:
+        """Review a recording, and queue it if it is due; what is left in `run.due` is to be archived by the run.
+
+        One that its event doesn't name is left to the caller in `nameless`, if that is given.
+        """
         await self.review.one(run, key, in_flight[key])
         if self.archives_all or key not in run.due:
             return
-        step = next_step(run.due[key].whole, run.now)
+        due = run.due[key]
+        step = next_step(due.whole, run.now)
         if step != "archive":
             del run.due[key]
-        if step == "queue":
-            await run.do(self.hand_over.one, key, seconds=run.quarter, failure="recording.not_handed_over")
+        if step == "queue" and nameless is not None and due.pending.recording_id is None and due.before is None:
+            nameless.append(key)
+        elif step == "queue":
+            await self._hand_over(run, key)
+
+    async def _hand_over(self, run: Run, key: str) -> None:
+        await run.do(self.hand_over.one, key, seconds=run.quarter, failure="recording.not_handed_over")
 
 
 def in_order(in_flight: dict[str, list[StoredBlob]], *, late: datetime) -> dict[str, list[StoredBlob]]:

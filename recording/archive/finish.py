@@ -12,9 +12,11 @@ from azure.core.exceptions import AzureError
 
 from recording.archive.copies import Copies
 from recording.archive.erased import ErasedRecordings
+from recording.archive.matching import match_endings
 from recording.archive.review import is_due, load_due
 from recording.archive.run import Due, Run, TimerReport, log_failure
 from recording.archive.sources import SourceCopies, deletable
+from recording.archive.unannounced import as_announced, began
 from recording.clock import Clock, utc_now
 from recording.model import layout, manifest
 from recording.model.consent import counting, standing
@@ -39,6 +41,8 @@ from recording.workers import Turns
 BUDGET_SECONDS = 25 * 60.0
 # The share of a recording's time for its copies; the rest is for what comes after them.
 _COPYING = 0.6
+# The part of a recording's time for which it waits to be assigned its stop.
+_WAITS_FOR_STOP = 0.25
 # How long a job waits for another one of its recording.
 _TURN_SECONDS = 15.0
 # Document ids in a notice, which has 1 MB at most.
@@ -186,7 +190,8 @@ class Finish:
                 if await self.erased.empty(key, match.whole, recording=due.whole):
                     run.forget(key)
                 return
-            if not (match.documents and await self.erased.remove_documents(due.whole, match)):
+            is_changed = bool(match.documents) and await self.erased.remove_documents(due.whole, match)
+            if not is_changed and not await self._waits_for_stop(run, due):
                 is_emptied = await self._finish_due(run, due, seconds, note_endings=note_endings)
         if not is_emptied:
             notes = [blob for blob in due.whole.blobs if layout.staged_kind(blob.name) == "hand_over"]
@@ -198,6 +203,29 @@ class Finish:
                 # Once staging is empty nothing shows that it was announced: its marker must be gone before.
                 await self._note_ending(due)
             return await self._finish(run, due, seconds * _COPYING)
+
+    async def _waits_for_stop(self, run: Run, due: Due) -> bool:
+        """Return whether a stop that is not assigned yet may be that of a recording which its event doesn't name.
+
+        Its conversation, its reference and its class follow from it, and the class can't be taken back. The timer
+        assigns it: which event is closest to a stop, only a look at all of them shows. Not for ever: some can't be.
+        """
+        key, recording = due.whole.key, due.pending
+        nameless = [one for one in as_announced(recording) if one.digest is None]
+        times = [(chunk.announced_at, chunk.deadline) for chunk in recording.chunks]
+        if due.before or not nameless or not times:
+            return False
+        announced_at, deadline = min(times)
+        if announced_at + _WAITS_FOR_STOP * (deadline - announced_at) <= run.now:
+            return False
+        stopped = await self.endings.pending()
+        if not match_endings(stopped, nameless, started=await began(self.starts, stopped)):
+            return False
+        if await self.endings.assigned(key):
+            return False  # the marker is about to go, or another recording's
+        log.info("recording.waits_for_stop", recordingKey=key, next="the next run assigns it, and queues it again")
+        run.report.waiting.append(key)
+        return True
 
     async def _note_ending(self, due: Due) -> None:
         """Record the ending of the recording that is settled; an event may claim that it was another."""
@@ -312,9 +340,18 @@ class Finish:
         """
         if not self.keeping.classes.classes and not self.keeping.is_immutable:
             return None
-        recording_id = due.pending.recording_id or await self.endings.assigned(due.whole.key)
-        started, now = await self.starts.find(recording_id), now.astimezone(UTC)
-        kept = await self.keeping.assign(due.whole.key, started.retention_class if started else None, now=now)
+        key, now = due.whole.key, now.astimezone(UTC)
+        recording_id = due.pending.recording_id or await self.endings.assigned(key)
+        started = await self.starts.find(recording_id)
+        is_unknown = recording_id is None and bool(self.keeping.classes.classes)
+        if is_unknown and (await self.keeping.find(key)).retention_class is None:
+            log.warning(
+                "retention.not_noted",
+                recordingKey=key,
+                reason="its event doesn't name it, and no stop is assigned to it",
+                next="it gets the default class; set another one by PUT /v1/recordings/{key}/retention",
+            )
+        kept = await self.keeping.assign(key, started.retention_class if started else None, now=now)
         if not self.keeping.is_immutable:
             return None
         return Protection(until=kept.until(now), hold=bool(kept.holds))

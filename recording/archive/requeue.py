@@ -118,9 +118,13 @@ class Requeue:
         Raises _Queued if another request was faster.
         """
 
+        known = {chunk.attempts.queued_at if chunk.attempts else None, None}
+
         def note(before: Attempts | None) -> Attempts:
-            if before and before.queued_at and before.queued_at != (chunk.attempts and chunk.attempts.queued_at):
+            if before and before.queued_at not in known:
                 raise _Queued
+            # If the answer to the write gets lost, the client's retry is refused, and this reads what it has written.
+            known.add(now)
             return (before or Attempts(next_at=now)).with_requeue(now, first=self._first)
 
         await self._recordings.update_attempts(chunk.job, note)

@@ -46,12 +46,13 @@ def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta)
     """Decide which chunks go back to the queue: not staged, not lost, and the time of their next try has come."""
 
     # A fan-out queues every chunk that is due. A second one beside it would have them fetched twice. But it may take
-    # hours, and one of its first chunks that failed has its tries before the deadline nevertheless.
+    # hours, and one of its first chunks that failed, or whose message got lost before an attempt could leave a record,
+    # has its tries before the deadline nevertheless: the job of one that is fetched meanwhile looks first.
     began, worked = recording.fanned_out_at, recording.fan_out_worked_at
 
     def is_left_to_fan_out(chunk: InFlightChunk) -> bool:
         is_late = chunk.announced_at + LAST_QUARTER * (chunk.deadline - chunk.announced_at) <= now
-        since = began if is_late and chunk.attempts else worked
+        since = began if is_late else worked
         return since is not None and now < since + first
 
     missing = (c for c in recording.chunks if not c.is_staged and not c.is_lost)
@@ -182,8 +183,12 @@ class Review:
         async def queue(one: tuple[ChunkJob, str]) -> None:
             job, step = one
             fact = layout.recheck_blob(recording.key, job.document_id, step)
-            if not await self.blobs.create("staging", fact, b"{}", at=run.now.astimezone(UTC).isoformat()):
-                return
+            at = run.now.astimezone(UTC).isoformat()
+            if not await self.blobs.create("staging", fact, b"{}", at=at):
+                # Another run queues it; unless the fact is ours, and only the answer to its write got lost.
+                known = await self.blobs.stat("staging", fact)
+                if known is None or known.metadata.get("at") != at:
+                    return
             if len(due) > MOST_DIRECT:
                 await self.bulk.send(job.to_message())
             else:

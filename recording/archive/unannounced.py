@@ -36,11 +36,16 @@ _PARALLELISM = 16
 
 @dataclass
 class _Sweep:
-    """One sweep; `started` is when recordings began, by the digest of their id, where a start is on record."""
+    """One sweep; `started` is when recordings began, by the digest of their id, where the trail has their start.
+
+    `began` is the same by the facts of starts, to match with: the key of an absent recording must not depend on it,
+    since it is looked up only where an event may need it.
+    """
 
     notices: RunNotices
     now: datetime
     started: dict[str, datetime] = field(default_factory=dict)
+    began: dict[str, datetime] = field(default_factory=dict)
 
     def key(self, one: PendingEnding) -> str:
         """Name the recording, by its start if that is known."""
@@ -74,7 +79,7 @@ class UnannouncedWatch:
         try:
             async with asyncio.timeout(self.timeout):
                 sweep = _Sweep(RunNotices(self.topic), run.now)
-                await self._sweep(sweep, [one for recording in run.seen for one in _announced(recording)])
+                await self._sweep(sweep, [one for recording in run.seen for one in as_announced(recording)])
             return True
         except (AzureError, TimeoutError) as failed:
             log.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
@@ -91,7 +96,11 @@ class UnannouncedWatch:
             return True
 
     async def _sweep(self, sweep: _Sweep, announced: list[AnnouncedRecording]) -> None:
-        left = await self._clear_announced(sweep, await self.endings.pending(), announced)
+        stopped = await self.endings.pending()
+        if any(event.digest is None for event in announced):
+            # Of a recording that was paused the end says nothing; when its event is overdue, it is archived.
+            sweep.began = await began(self.starts, stopped)
+        left = await self._clear_announced(sweep, stopped, announced)
         late = [one for one in left if one.stopped + self.overdue <= sweep.now]
         # Looking for what was archived before its marker was written costs most: only when something depends on it.
         unsure = [one for one in late if not one.reported or self._is_past(sweep, one)]
@@ -119,7 +128,7 @@ class UnannouncedWatch:
             await self.endings.clear(one)
             left.pop(one)
 
-        while found := match_endings(left, free, started=sweep.started):
+        while found := match_endings(left, free, started=sweep.began | sweep.started):
             await run_each(clear, found.items(), at_once=_PARALLELISM)
         return list(left)
 
@@ -238,7 +247,23 @@ class UnannouncedWatch:
         return found
 
 
-def _announced(recording: InFlightRecording) -> Iterable[AnnouncedRecording]:
+async def began(starts: StartClaims, stopped: Iterable[PendingEnding]) -> dict[str, datetime]:
+    """Return when stopped recordings began, by the digest of their id, where a fact says that.
+
+    Raises azure-core's errors.
+    """
+    found: dict[str, datetime] = {}
+
+    async def read(one: PendingEnding) -> None:
+        started = await starts.find_by_digest(one.digest)
+        if started and started.at:
+            found[one.digest] = started.at
+
+    await run_each(read, stopped, at_once=_PARALLELISM)
+    return found
+
+
+def as_announced(recording: InFlightRecording) -> Iterable[AnnouncedRecording]:
     """Return the recording that the events of one in flight announce: what is settled of it, not what each claims.
 
     An event of exported files settles only a recording that it names.

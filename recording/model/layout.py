@@ -579,7 +579,12 @@ def parse_pending_erasure(blob: str) -> PendingErasureName | None:
 
 def started_blob(recording_id: str) -> str:
     """Name the fact in which conversation a recording was started."""
-    return f"started/{recording_digest(recording_id)}.json"
+    return started_blob_of(recording_digest(recording_id))
+
+
+def started_blob_of(digest: str) -> str:
+    """Name the same fact by the digest of the recording id."""
+    return f"started/{digest}.json"
 
 
 def ending_blob(recording_id: str) -> str:

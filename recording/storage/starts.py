@@ -87,8 +87,8 @@ class StartClaims:
         self._timeout = timeout
         # A recording must be stopped soon, also while storage hangs.
         self._look_timeout = look_timeout
-        # Known starts by recording id: a fact never changes, and some clients poll the state. It is written before
-        # anybody is told the id, so one that isn't there won't be.
+        # Known starts by the digest of the recording id: a fact never changes, and some clients poll the state. It is
+        # written before anybody is told the id, so one that isn't there won't be.
         self._known: dict[str, Started | None] = {}
 
     async def note_started(self, fact: Started) -> None:
@@ -97,7 +97,7 @@ class StartClaims:
         The start can't be undone: if the fact can't be written, this is logged, and nothing is raised.
         """
         # Whoever looked before has found none.
-        self._known.pop(fact.recording_id, None)
+        self._known.pop(layout.recording_digest(fact.recording_id), None)
         try:
             async with asyncio.timeout(self._look_timeout):
                 name = layout.started_blob(fact.recording_id)
@@ -117,18 +117,21 @@ class StartClaims:
 
         Raises azure-core's errors.
         """
-        if recording_id is None:
-            return None
-        if recording_id not in self._known:
-            text = await self._blobs.read("archive", layout.started_blob(recording_id))
+        return None if recording_id is None else await self.find_by_digest(layout.recording_digest(recording_id))
+
+    async def find_by_digest(self, digest: str) -> Started | None:
+        """Return the same by the digest of the recording id, which is all that the name of a marker says."""
+        if digest not in self._known:
+            name = layout.started_blob_of(digest)
+            text = await self._blobs.read("archive", name)
             try:
-                self._known[recording_id] = Started.model_validate_json(text) if text else None
+                self._known[digest] = Started.model_validate_json(text) if text else None
             except ValidationError as bad:
-                log.warning("start.not_read", recordingId=recording_id, reason=describe(bad))
+                log.warning("start.not_read", blob=name, reason=describe(bad))
                 return None
             if len(self._known) > _REMEMBERED:
                 del self._known[next(iter(self._known))]
-        return self._known.get(recording_id)
+        return self._known.get(digest)
 
     async def find_if_possible(self, recording_id: str | None) -> Started | None:
         """Return how a recording was started through this app.

@@ -17,7 +17,7 @@ from recording.model.job import ChunkJob
 from recording.model.roles import OPERATE, Principal
 from tests.support.archives import at, give_up, lose
 from tests.support.emulator import Control
-from tests.support.facts import announce, archived, body_of, harmed, listing, raw_queue, stage, sweep
+from tests.support.facts import announce, archived, body_of, faults_met, harmed, listing, raw_queue, stage, sweep
 
 EDSGER = Caller("Edsger", principal=Principal("person", "o-1", "Edsger", frozenset({OPERATE})))
 HOUR = timedelta(hours=1)
@@ -105,6 +105,22 @@ async def test_two_who_ask_at_once_queue_once(app: App, control: Control) -> Non
 
     assert ["queued", "waiting", "waiting", "waiting"] == sorted(each.state for each in done)
     assert [one.again()] == await queued(app)
+
+
+@pytest.mark.parametrize("has_failed", [True, False], ids=["with a record", "without"])
+async def test_a_chunk_is_queued_though_the_answer_to_its_note_is_lost(
+    azurite: Azurite, environment: dict[str, str], app: App, control: Control, has_failed: bool
+) -> None:
+    """The note that is found then is the request's own: without a message nothing would come of it for a while."""
+    [one] = await announce(app, await control.recording(1000))
+    if has_failed:
+        await give_up(app, one, now=datetime.now(UTC) - HOUR)
+    rule = {"kind": "lostAnswer", "operation": "PutBlob", "path": "*/attempts/*", "times": 1}
+    async with harmed(azurite, environment, rule) as (hampered, proxy):
+        done = await requeue(at(hampered, datetime.now(UTC) + HOUR), one)
+        assert 1 == faults_met(proxy)
+
+    assert ("queued", [one.again()]) == (done.state, await queued(app))
 
 
 async def test_a_chunk_that_was_just_announced_is_on_the_queue(app: App, control: Control) -> None:

@@ -203,19 +203,21 @@ def test_urgency_counts_from_the_earliest_plausible_time() -> None:
     assert {hour + RETENTION} == {chunk.expires_at for chunk in found}
 
 
-def test_close_to_its_deadline_a_chunk_does_not_wait_for_the_end_of_a_fan_out() -> None:
-    """Others of it are still being fetched; one that failed long ago is tried again."""
+@pytest.mark.parametrize("has_record", [True, False])
+def test_close_to_its_deadline_a_chunk_does_not_wait_for_the_end_of_a_fan_out(has_record: bool) -> None:
+    """Others of it are still being fetched; one that failed long ago, or whose message got lost, is tried again."""
     late, long_ago = START + 0.8 * RETENTION, START + 0.5 * RETENTION
     fan_outs = [StoredBlob(fan_out_blob(KEY, attempt_id(long_ago, "0a")), 2, "e")]
     other = StoredBlob(metadata("a-1").name, 10, "e", written_at=late - MINUTE)
     failed = Attempts(next_at=long_ago).with_failure(Failure(at=long_ago, code="x", message="y"))
+    attempts = {"a-0": failed, "a-1": failed} if has_record else {}
 
     def queued(now: datetime, *more: StoredBlob) -> list[str]:
-        found = recording([event("a-0", "a-1")], [*fan_outs, other, *more], {"a-0": failed, "a-1": failed})
+        found = recording([event("a-0", "a-1")], [*fan_outs, other, *more], attempts)
         return [chunk.document_id for chunk in to_requeue(found, now, first=FIRST_RESCUE)]
 
     assert ["a-0", "a-1"] == queued(late)
     assert [] == queued(late, StoredBlob(fan_out_blob(KEY, attempt_id(late - MINUTE, "0b")), 2, "e"))
     early = StoredBlob(metadata("a-1").name, 10, "e", written_at=long_ago + HOUR)
-    fan_out_at_work = recording([event("a-0", "a-1")], [*fan_outs, early], {"a-0": failed, "a-1": failed})
+    fan_out_at_work = recording([event("a-0", "a-1")], [*fan_outs, early], attempts)
     assert [] == to_requeue(fan_out_at_work, long_ago + HOUR + MINUTE, first=FIRST_RESCUE)

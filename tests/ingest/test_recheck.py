@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from local.azurite import Azurite
 from recording import crc64
 from recording.app import App
 from recording.archive.run import TimerReport
@@ -16,7 +17,7 @@ from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import ManifestChunk
 from tests.support.archives import manifest_of
-from tests.support.facts import listing, put, receive, sweep, with_blobs
+from tests.support.facts import add_fault, faults_met, harmed, listing, put, receive, sweep, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import Host, part, storage_host, today, wav
 
@@ -97,6 +98,23 @@ async def test_a_time_that_an_event_claims_ends_no_recheck(environment: dict[str
         entry = await case.entry()
         assert entry.content is not None
         assert ("complete", sha256(WHOLE)) == (entry.verdict, entry.content.sha256)
+
+
+async def test_a_step_whose_fact_was_written_though_the_answer_got_lost_is_queued(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """The fact that is found then is this run's; where it is another run's, that one has queued the step."""
+    async with storage_host(environment) as (app, host), harmed(azurite, environment) as (hampered, proxy):
+        case = await truncated(app, host)
+        add_fault(proxy, kind="lostAnswer", operation="PutBlob", path="*/rechecks/*", times=1)
+
+        report = await sweep(hampered, now=case.began + MINUTE)
+
+        assert ["probe"] == [job.recheck for job in report.rechecks]
+        assert 1 == faults_met(proxy)
+        before = FaultyBlobs(app.settings).on("create", name="/rechecks/", before=lambda: case.timer(5), times=1)
+        assert [] == (await sweep(with_blobs(app, before), now=case.began + 5.1 * MINUTE)).rechecks
+        await before.aclose()
 
 
 async def test_equal_bytes_after_a_quarter_of_an_hour_settle_it_at_once(
