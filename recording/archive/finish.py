@@ -346,7 +346,7 @@ class Finish:
         is_unknown = recording_id is None and bool(self.keeping.classes.classes)
         if is_unknown and (await self.keeping.find(key)).retention_class is None:
             log.warning(
-                "retention.not_noted",
+                "retention.by_default",
                 recordingKey=key,
                 reason="its event doesn't name it, and no stop is assigned to it",
                 next="it gets the default class; set another one by PUT /v1/recordings/{key}/retention",

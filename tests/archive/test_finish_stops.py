@@ -72,7 +72,7 @@ async def test_a_recording_that_is_due_when_it_is_first_seen_has_the_class_of_it
     assert [key] == await plan(app, monkeypatch)
 
     assert ("court", CONVERSATION, "4711") == await noted(app, key)
-    assert [] == logged(caplog, "retention.not_noted")
+    assert [] == logged(caplog, "retention.by_default")
 
 
 async def test_a_job_waits_for_a_stop_that_no_run_could_assign(
@@ -119,7 +119,7 @@ async def test_what_nobody_stopped_here_is_archived_though_no_run_can_sweep(
     await failing.aclose()
 
     assert ("standard", None, None) == await noted(app, key)
-    [line] = logged(caplog, "retention.not_noted")
+    [line] = logged(caplog, "retention.by_default")
     assert key == line["recordingKey"]
 
 
@@ -135,4 +135,4 @@ async def test_a_recording_waits_for_its_stop_for_a_quarter_of_its_time(
         assert archived == (await at(app, now + minutes * MINUTE).archive.run(key)).archived
 
     assert "standard" == (await noted(app, key))[0]
-    assert 1 == len(logged(caplog, "retention.not_noted"))
+    assert 1 == len(logged(caplog, "retention.by_default"))
