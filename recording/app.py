@@ -500,7 +500,6 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             unannounced=UnannouncedWatch(
                 recordings,
                 endings,
-                trail,
                 claims,
                 index,
                 clients.topic,
