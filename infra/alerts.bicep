@@ -195,6 +195,21 @@ traces
 '''
   }
   {
+    name: 'stops-not-checked'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+    threshold: 2
+    dimensions: []
+    advice: 'Three runs of the timer within an hour could not find out which stopped recordings no event has announced: of such a recording there is no alert until one can.'
+    query: '''
+traces
+| where message startswith "endings.not_swept "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| project timestamp, reason = tostring(fields.reason)
+'''
+  }
+  {
     name: 'poison-message'
     severity: 2
     frequency: 'PT5M'

@@ -346,7 +346,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
     tombstones, places, erasures = Tombstones(blobs), Places(blobs), ErasureStore(blobs)
-    consents = Consents(blobs)
+    consents = Consents(blobs, clock=clock)
     consent_control = ConsentControl(
         clients.service,
         consents,
@@ -500,7 +500,6 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             unannounced=UnannouncedWatch(
                 recordings,
                 endings,
-                trail,
                 claims,
                 index,
                 clients.topic,

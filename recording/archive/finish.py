@@ -325,9 +325,10 @@ class Finish:
         Where consent isn't required, nobody counts as uncovered before somebody in the conversation was asked. Raises
         azure-core's errors.
         """
-        found = await self.consents.of(written.conversation_id, written.server_call_id)
+        since = written.recording_start_time
+        found = await self.consents.of(written.conversation_id, written.server_call_id, since=since)
         # What was said later than the call is listed as well: a withdrawal is never left out.
-        said = counting(found, since=written.recording_start_time)
+        said = counting(found, since=since)
         people = [one.id for one in written.participants]
         is_asked = self.needs_consent or bool(said.consents or said.unreadable)
         uncovered = standing(said).uncovered(people) if is_asked else ()

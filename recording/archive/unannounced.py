@@ -15,8 +15,9 @@ from azure.core.exceptions import AzureError
 
 from recording.archive.matching import AnnouncedRecording, match_endings
 from recording.archive.run import Run
-from recording.errors import ManifestUnreadable
+from recording.errors import ManifestUnreadable, Misconfigured, describe
 from recording.model import conversation, events, layout
+from recording.model.index import RecordingSummary
 from recording.model.manifest import Absence, Manifest, known_ids
 from recording.model.pending import PendingEnding
 from recording.model.recording import InFlightRecording
@@ -26,12 +27,13 @@ from recording.storage.endings import Ending, Endings
 from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
-from recording.storage.trail import Trail
 from recording.telemetry import log
 from recording.workers import run_each
 
 _DAY = timedelta(days=1)
 _PARALLELISM = 16
+# For the rows of a day: with a table that is silent, there must be time for manifests.
+_ROWS_SECONDS = 15.0
 
 
 @dataclass
@@ -62,7 +64,6 @@ class UnannouncedWatch:
 
     recordings: RecordingStore
     endings: Endings
-    trail: Trail
     starts: StartClaims
     index: Index
     topic: Topic
@@ -82,7 +83,7 @@ class UnannouncedWatch:
                 await self._sweep(sweep, [one for recording in run.seen for one in as_announced(recording)])
             return True
         except (AzureError, TimeoutError) as failed:
-            log.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
+            log.warning("endings.not_swept", reason=describe(failed), next="the next run tries again")
         except Exception:
             log.exception("endings.not_swept", next="the next run tries again")
         return False
@@ -105,11 +106,12 @@ class UnannouncedWatch:
         # Looking for what was archived before its marker was written costs most: only when something depends on it.
         unsure = [one for one in late if not one.reported or self._is_past(sweep, one)]
         if unsure:
-            by_id = await self.trail.starts_on(_days(unsure))
-            sweep.started = {layout.recording_digest(recording_id): at for recording_id, at in by_id.items()}
-            absent = await self._clear_announced(sweep, unsure, [*announced, *await self._archived(sweep, unsure)])
-            found = {*unsure} - {*absent}
-            late = [one for one in late if one not in found]
+            archived = await self._archived(sweep, unsure)
+            if self.matches_by_time:
+                archived += await self._archived_without_id(unsure)
+            absent = await self._clear_announced(sweep, unsure, [*announced, *archived])
+            # What is new comes first: of thousands that are overdue, a run may only have time for some.
+            late = [*absent, *(one for one in late if one not in {*unsure})]
         await run_each(lambda one: self._report(sweep, one), late, at_once=_PARALLELISM)
 
     async def _clear_announced(
@@ -217,33 +219,62 @@ class UnannouncedWatch:
     async def _archived(self, sweep: _Sweep, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
         """List recordings that were announced and archived before the marker of their stop was written.
 
-        With the Call Automation API the fact of their ending shows it; those of the 2021 preview API are known by their
-        times only.
+        The fact of their ending shows it. When each began is put into the sweep. Only facts that the markers name are
+        read: a day may have tens of thousands of recordings.
         """
         found: list[AnnouncedRecording] = []
 
         async def ask(one: PendingEnding) -> None:
             ending = await self.endings.find_pending(one)
-            known = await self.endings.find(ending.recording_id) if ending else None
+            if ending is None:
+                return
+            # Raises what storage says: a recording must not be absent under one key now, and another one later.
+            started = await self.starts.find(ending.recording_id)
+            if started and started.at:
+                sweep.started[one.digest] = started.at
+            known = await self.endings.find(ending.recording_id)
             if known and known.evidence == "announced" and await self._is_settled(known):
                 found.append(AnnouncedRecording(one.digest, one.digest, sweep.now, None))
 
         await run_each(ask, late, at_once=_PARALLELISM)
-        if not self.matches_by_time:
-            return found
+        return found
+
+    async def _archived_without_id(self, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
+        """List the archived recordings of the same days that are known by their times only.
+
+        Their rows have the times, a thousand to an answer. Manifests are read of those that have no row.
+        """
+        found: list[AnnouncedRecording] = []
+
+        def add(key: str, recording_id: str | None, start: datetime, duration_ms: int | None) -> None:
+            if recording_id is None:
+                found.append(AnnouncedRecording(key, None, start, events.recording_end(start, duration_ms)))
 
         async def read(key: str) -> None:
             try:
                 written = await self.recordings.first_manifest(key)
             except ManifestUnreadable:
                 return  # `verify` reports it
-            if written and written.recording_id is None:
-                start = written.recording_start_time
-                end = events.recording_end(start, written.recording_duration_ms)
-                found.append(AnnouncedRecording(key, None, start, end))
+            if written:
+                add(key, written.recording_id, written.recording_start_time, written.recording_duration_ms)
 
-        keys = [key for day in _days(late) for key in await self.recordings.archived_keys_of(f"{day:%Y/%m/%d}")]
-        await run_each(read, keys, at_once=_PARALLELISM)
+        for day in _days(late):
+            rows = await self._rows(day)
+            for key, row in rows.items():
+                add(key, row.recording_id, row.recording_start_time, row.recording_duration_ms)
+            keys = await self.recordings.archived_keys_of(f"{day:%Y/%m/%d}")
+            await run_each(read, [key for key in keys if key not in rows], at_once=_PARALLELISM)
+        return found
+
+    async def _rows(self, day: datetime) -> dict[str, RecordingSummary]:
+        """Return the rows of what was archived of a day, as far as the table has them and answers."""
+        found: dict[str, RecordingSummary] = {}
+        try:
+            async with asyncio.timeout(_ROWS_SECONDS):
+                async for one in self.index.archived_on(day):
+                    found[one.recording_key] = one
+        except (AzureError, Misconfigured, TimeoutError) as failed:
+            log.warning("index.not_read", reason=describe(failed), next="manifests are read instead")
         return found
 
 

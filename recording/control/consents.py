@@ -191,7 +191,8 @@ class ConsentControl:
     async def _read(self, conversation_id: str) -> ConsentFacts:
         """Read the facts that count now, the oldest first; raises StorageUnavailable."""
         try:
-            return counting(await self.consents.of(conversation_id), since=self.clock())
+            now = self.clock()
+            return counting(await self.consents.of(conversation_id, since=now), since=now)
         except (AzureError, TimeoutError) as failed:
             log.error("consent.not_read", reason=describe(failed), next="refused with 503")
             raise StorageUnavailable("the consents of this conversation can't be read now; try again") from None

@@ -84,7 +84,12 @@ class ChunkIngest:
         self._tombstones = tombstones
         self._content = content
         self._clock = clock
-        self.streams = Streams(limits.parallelism, limits.pace)
+        self.streams = Streams(
+            limits.parallelism,
+            limits.pace,
+            largest_block=limits.largest_block,
+            attempt_seconds=limits.budget_seconds,
+        )
         self._turns = Turns()
         self._large_files = asyncio.Semaphore(_LARGE_FILES)
         # The names of chunks at which this process was last: a message may be delivered twice, though not by its count.

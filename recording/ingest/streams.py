@@ -1,11 +1,13 @@
 """The streams of all chunks of a process: which chunk gets one next, and from which it is taken.
 
 Slow sources must not starve the others. A recording gets a stream before those that hold more, a slow chunk after all
-others. A chunk whose streams are below the pace is given up while others wait, or its blocks are cut smaller. A
-recording that holds all streams gives one back. Only the source's time counts: not storage's, and no pause.
+others. A chunk whose streams are below the pace is given up while others wait, or its blocks are cut smaller; so are
+blocks that an attempt would not bring to their end. A recording that holds all streams gives one back. Only the
+source's time counts: not storage's, and no pause.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -17,6 +19,9 @@ from recording.errors import SourceSlow
 
 # The longest transfer of a block from a slow source, as a share of `Pace.seconds`.
 _SHARE = 1 / 3
+# The longest transfer of a block from any source, as a share of an attempt: what takes twice as long is cut. Of blocks
+# that take longer than an attempt none would ever be staged, however many attempts there are.
+_OF_ATTEMPT = 1 / 4
 # How often the pace of a chunk is measured within `Pace.seconds`.
 _LOOKS = 6
 
@@ -133,13 +138,13 @@ class Line:
         finally:
             self._wait(held, before)
 
-    def cut(self, wanted: int) -> bool:
-        """Cut the next blocks to the bytes that arrive before the chunk is given up; False if they hardly get shorter.
+    def cut(self, wanted: int, *, largest: float = math.inf) -> bool:
+        """Cut the next blocks to the bytes that arrive in time; False if they hardly get shorter.
 
-        A block that takes longer would never be staged.
+        A block that takes longer would never be staged. No block has more than `largest` bytes.
         """
         length = max(wanted, self.shortest)
-        if 2 * length > self.longest:
+        if 2 * length > min(self.longest, largest):
             return False
         self.longest = length
         return True
@@ -193,10 +198,17 @@ class Line:
 
 
 class Streams:
-    """The `count` streams of a process."""
+    """The `count` streams of a process.
 
-    def __init__(self, count: int, pace: Pace) -> None:
+    A block has `largest_block` bytes at most, an attempt at a chunk `attempt_seconds`.
+    """
+
+    def __init__(
+        self, count: int, pace: Pace, *, largest_block: float = math.inf, attempt_seconds: float = math.inf
+    ) -> None:
         self.pace = pace
+        self._largest_block = largest_block
+        self._block_seconds = attempt_seconds * _OF_ATTEMPT
         self._count = self._free = count
         self._lines: list[Line] = []
         self._waiting: list[tuple[Line, asyncio.Future[None]]] = []
@@ -281,14 +293,23 @@ class Streams:
                 continue
             rate, of_bodies = rates
             line.slow_rate = rate if rate < self.pace.floor else None
-            if line.slow_rate is None:
-                continue
             # Shorter blocks don't make a source answer sooner, or go on that has stopped: they are only more requests.
-            is_too_long = 0 < of_bodies < self.pace.floor and line.cut(int(of_bodies * self.pace.seconds * _SHARE))
+            if not of_bodies:
+                is_too_long = False
+            elif of_bodies < self.pace.floor and line.slow_rate is not None:
+                is_too_long = line.cut(int(of_bodies * self.pace.seconds * _SHARE))
+            else:
+                is_too_long = self._cut_if_endless(line, of_bodies)
             self._give_up_if_slow(line)
             for held in line.held:
                 if held.is_stream and is_too_long:
                     held.take(Taken())
+
+    def _cut_if_endless(self, line: Line, rate: float) -> bool:
+        """Cut the blocks of a chunk if one takes longer than half of an attempt, as large ones do above the floor."""
+        if math.isinf(self._block_seconds):
+            return False
+        return line.cut(int(rate * self._block_seconds), largest=self._largest_block)
 
     def _give_up_if_slow(self, line: Line) -> None:
         if self._yields(line) and self._others_wait(line):

@@ -25,6 +25,7 @@ How = Literal["announcement", "click", "signed"]
 MOST_AHEAD = timedelta(minutes=5)
 # The id of a group call or a room may be used again: what was said so long before belongs to an earlier call.
 LONGEST_CALL = timedelta(hours=24)
+_EARLIEST = datetime.min.replace(tzinfo=UTC) + LONGEST_CALL
 
 
 def require_text(text: str) -> str:
@@ -154,15 +155,21 @@ def _place(one: Consent) -> tuple[datetime, bool, datetime]:
     return one.at, one.decision == "withdrawn", one.received_at
 
 
-def counting(facts: ConsentFacts, *, since: datetime) -> ConsentFacts:
-    """Return the facts that count for a call that began at `since`, the oldest first.
+def counts_from(conversation_id: str, *, since: datetime) -> datetime | None:
+    """Return from when on facts count for a call that began at `since`; None if all of the conversation do.
 
     An id of a conversation URL stands for one call. That of a group or a room may be used again: there a fact counts
     for a day.
     """
+    return None if conversation.server_call_id(conversation_id) else max(since, _EARLIEST) - LONGEST_CALL
+
+
+def counting(facts: ConsentFacts, *, since: datetime) -> ConsentFacts:
+    """Return the facts that count for a call that began at `since`, the oldest first."""
 
     def counts(conversation_id: str, at: datetime) -> bool:
-        return bool(conversation.server_call_id(conversation_id)) or at >= since - LONGEST_CALL
+        begin = counts_from(conversation_id, since=since)
+        return begin is None or at >= begin
 
     return ConsentFacts(
         sorted((one for one in facts.consents if counts(one.conversation_id, one.at)), key=_place),

@@ -630,6 +630,11 @@ def consent_blob(conversation: str, at: datetime, digest: str) -> str:
     return f"{consent_folder(conversation)}{recording_key(at, digest)}.json"
 
 
+def consent_day_prefix(conversation: str, day: datetime) -> str:
+    """Return how the names of the facts of consent of a day begin."""
+    return consent_folder(conversation) + recording_key(day, "")[: len("20261124T")]
+
+
 def consent_time(name: str) -> datetime:
     """Return the time in the name of a fact of consent; the latest there is for a name that has none."""
     key = name.rpartition("/")[2].removesuffix(".json")

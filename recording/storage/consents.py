@@ -8,14 +8,15 @@ Facts are only added. All ids of one conversation have the same folder, as far a
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
+from recording.clock import Clock, utc_now
 from recording.errors import describe
 from recording.model import conversation, layout
-from recording.model.consent import Consent, ConsentFacts
+from recording.model.consent import Consent, ConsentFacts, counts_from
 from recording.model.record import Record
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
@@ -23,6 +24,9 @@ from recording.telemetry import log
 from recording.workers import run_each
 
 _READS = 16
+_DAY = timedelta(days=1)
+# Lists of a day each; for a call that began before that, one of the whole folder is less.
+_MOST_DAYS = 10
 
 
 class PendingPause(Record):
@@ -36,8 +40,11 @@ class PendingPause(Record):
 class Consents:
     """Keeps the facts and the markers; `timeout` is in seconds, for what a caller waits for."""
 
-    def __init__(self, blobs: Blobs, *, timeout: float = 10.0, mark_timeout: float = 2.0) -> None:
+    def __init__(
+        self, blobs: Blobs, *, clock: Clock = utc_now, timeout: float = 10.0, mark_timeout: float = 2.0
+    ) -> None:
         self._blobs = blobs
+        self._clock = clock
         self._timeout = timeout
         # A recording must be paused soon, also while storage hangs.
         self._mark_timeout = mark_timeout
@@ -48,10 +55,12 @@ class Consents:
         async with asyncio.timeout(self._timeout):
             return await self._blobs.create("archive", name, fact.model_dump_json(by_alias=True).encode())
 
-    async def of(self, *conversation_ids: str | None) -> ConsentFacts:
-        """Read the facts of a conversation, by any of its ids; raises azure-core's errors or TimeoutError.
+    async def of(self, *conversation_ids: str | None, since: datetime) -> ConsentFacts:
+        """Read the facts of a conversation, by any of its ids, that may count for a call that began at `since`.
 
-        One that can't be parsed is logged, and is among the `unreadable`.
+        Those that don't are neither listed nor read, as far as their names say so: the id of a room keeps the facts of
+        all its calls. One that can't be parsed is logged, and is among the `unreadable`. Raises azure-core's errors or
+        TimeoutError.
         """
         found: list[Consent] = []
         unreadable: list[tuple[str, datetime]] = []
@@ -67,10 +76,23 @@ class Consents:
 
         async with asyncio.timeout(self._timeout):
             for one in filter(None, conversation_ids):
-                prefix = layout.consent_folder(_folder_of(one))
-                names |= {blob.name: one async for blob in self._blobs.list_blobs("archive", prefix)}
+                begin = counts_from(one, since=since)
+                for prefix in self._prefixes(one, begin):
+                    async for blob in self._blobs.list_blobs("archive", prefix):
+                        if begin is None or layout.consent_time(blob.name) >= begin:
+                            names[blob.name] = one
             await run_each(read, names, at_once=_READS)
         return ConsentFacts(found, unreadable)
+
+    def _prefixes(self, conversation_id: str, begin: datetime | None) -> list[str]:
+        """Return how the names of a conversation's facts begin, from a time on; their day comes first in them."""
+        folder, now = _folder_of(conversation_id), self._clock().astimezone(UTC)
+        if begin is None or now - begin > _MOST_DAYS * _DAY:
+            return [layout.consent_folder(folder)]
+        first = begin.astimezone(UTC)
+        # Tomorrow's as well: the clock of the process that wrote one may be ahead of this one's.
+        days = (now.date() - first.date()).days + 2
+        return [layout.consent_day_prefix(folder, first + number * _DAY) for number in range(days)]
 
     async def mark(self, pause: PendingPause) -> None:
         """Mark a recording as yet to be paused; one that can't be marked is logged, and nothing is raised."""

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import batched
 from typing import Any
 
@@ -66,6 +66,7 @@ _KEY = "key"
 _OTHER_KEY = "the rows of the search index were made with another key, so nothing would be found: reindex"
 # The columns of a live recording's row that say what is known of its state.
 _KNOWN = ("asked", "askedAt", "said", "saidAt")
+_DAY = timedelta(days=1)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 Entity = dict[str, Any]
@@ -533,6 +534,19 @@ class Index:
             if token is None or len(found) >= limit or (found and not wanted.columns):
                 break
         return Page(found, token)
+
+    async def archived_on(self, day: datetime) -> AsyncIterator[RecordingSummary]:
+        """Walk the archived recordings that started on a day (UTC), newest first; raises azure-core's errors."""
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        wanted = index.search(await self.digests(), since=begin, until=begin + _DAY)
+        token = None
+        while True:
+            found = await self.page(wanted, limit=_MOST_IN_ANSWER, token=token)
+            for one in found.summaries:
+                if one.state in ("archived", "incomplete"):
+                    yield one
+            if (token := found.token) is None:
+                return
 
     async def differences(self, manifest: Manifest, kept: Kept = NOTHING) -> list[str]:
         """Compare a recording's rows with its facts; return the kind of each partition whose row differs."""

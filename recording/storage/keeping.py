@@ -98,7 +98,7 @@ class KeepingStore:
             if is_in_force:
                 return False
             name = layout.hold_blob(key, fact.case, number + 1)
-            if await self._blobs.create("archive", name, fact.model_dump_json(by_alias=True).encode()):
+            if await self._create(name, fact.model_dump_json(by_alias=True).encode()):
                 return True
         return False
 
@@ -224,12 +224,16 @@ class KeepingStore:
 
     async def _write_retention(self, key: str, number: int, fact: RetentionSet) -> bool:
         days = FOREVER if fact.days is None else repr(fact.days)
-        return await self._blobs.create(
-            "archive",
-            layout.retention_blob(key, number),
-            fact.model_dump_json(by_alias=True, exclude_none=True).encode(),
-            retentionclass=fact.retention_class,
-            days=days,
+        text = fact.model_dump_json(by_alias=True, exclude_none=True).encode()
+        name = layout.retention_blob(key, number)
+        return await self._create(name, text, retentionclass=fact.retention_class, days=days)
+
+    async def _create(self, name: str, text: bytes, **metadata: str) -> bool:
+        """Create a fact; False if somebody else has written one of this name."""
+        # One that exists and says the same is this one: the answer to an earlier try was lost.
+        return (
+            await self._blobs.create("archive", name, text, **metadata)
+            or await self._blobs.read("archive", name) == text
         )
 
     async def _last(self, key: str, case: str) -> tuple[int, bool]:

@@ -11,20 +11,25 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceResponseError
 
+from local.azurite import Azurite
 from recording.app import App, assemble
 from recording.archive.run import Run
 from recording.catalogue.browse import ListQuery
+from recording.config.account import StorageAccount
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording
+from recording.model.started import Started
 from recording.model.trail import TrailEntry
 from recording.notices import RunNotices, Topic
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending, Endings
+from recording.storage.index import Index
 from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
-from tests.support.facts import body_of, listing, put, receive, run_timer, sweep, told, topic, with_blobs
+from tests.support.facts import body_of, harmed, listing, put, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.faults import FaultyBlobs
+from tests.support.manifests import finished
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -56,6 +61,11 @@ def event_of(recording_id: str | None = ID, *, minutes: int = 2, **data: Any) ->
     event["subject"] += f"/recordingId/{recording_id}" if recording_id else ""
     event["data"] |= data
     return event
+
+
+async def begin(app: App, recording_id: str = ID, *, at: datetime) -> None:
+    """Record that a recording was started through this app."""
+    await app.starts.note_started(Started(recording_id=recording_id, conversation_id=CONVERSATION, at=at))
 
 
 async def run(app: App, *, now: datetime) -> None:
@@ -221,10 +231,8 @@ async def test_an_event_that_came_and_went_before_the_marker_is_found(
 
 
 async def test_a_paused_recording_of_2021_is_known_by_its_start(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    """It took an hour and plays seven seconds: the record of its start shows whose event it is."""
-    started = TrailEntry(at=STOPPED - timedelta(seconds=8), operation="start", recording_id=ID)
-    name = layout.trail_blob(started.at, "start", "00")
-    await app.clients.blobs.create("archive", name, started.model_dump_json(by_alias=True).encode())
+    """It took an hour and plays seven seconds: the fact of its start shows whose event it is."""
+    await begin(app, at=STOPPED - timedelta(seconds=8))
     await app.endings.note(stop(at=STOPPED + HOUR))
     await receive(app, event_of(None, minutes=62))
     await run(app, now=STOPPED + HOUR + 90 * MINUTE)
@@ -374,9 +382,7 @@ async def test_an_absent_recording_is_found_like_any(app: App) -> None:
 
 async def test_an_absent_recording_stands_among_those_of_its_start(app: App) -> None:
     """Where it was started through us, that is known."""
-    started = TrailEntry(at=STOPPED - 20 * HOUR, operation="start", recording_id=ID)
-    name = layout.trail_blob(started.at, "start", "00")
-    await app.clients.blobs.create("archive", name, started.model_dump_json(by_alias=True).encode())
+    await begin(app, at=STOPPED - 20 * HOUR)
     await app.endings.note(stop())
     await run(app, now=STOPPED + 48 * HOUR)
 
@@ -418,7 +424,7 @@ async def test_damage_in_the_archive_keeps_nobody_from_looking(app: App, caplog:
     """A manifest or a record of a start that can't be read doesn't hide an absence."""
     key = "20260301T090000000000Z-3f2b0e4c"
     await put(app.settings, "archive", layout.manifest_blob(key), b"{")
-    await put(app.settings, "archive", layout.trail_blob(STOPPED, "start", "00"), b"{")
+    await put(app.settings, "archive", layout.started_blob(ID), b"{")
     await app.endings.note(stop())
     await run(app, now=STOPPED + 60 * MINUTE)
 
@@ -433,6 +439,71 @@ async def test_a_storage_that_fails_ends_nothing_but_the_sweep(app: App, caplog:
     await check(with_blobs(app, storage), [], now=STOPPED + HOUR)
     await storage.aclose()
 
+    assert any("endings.not_swept" in r.getMessage() for r in caplog.records)
+
+
+async def test_the_watch_reads_what_is_pending_and_not_all_that_was_recorded(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """A day may have tens of thousands of starts and archived recordings: they cost no request each."""
+    counts = []
+    async with harmed(azurite, environment) as (app, proxy):
+        await app.clients.index.digests()
+        for number, others in enumerate((0, 40)):
+            for other in range(others):
+                await begin(app, f"other-{other}", at=STOPPED - MINUTE)
+                entry = TrailEntry(at=STOPPED - MINUTE, operation="start", recording_id=f"other-{other}")
+                name = layout.trail_blob(entry.at, "start", f"{other:02}")
+                await app.clients.blobs.create("archive", name, entry.model_dump_json(by_alias=True).encode())
+                made = finished(other, recording_id=None)
+                await app.recordings.write_manifest(made)
+                await app.clients.index.write(made)
+            await app.endings.note(stop(f"stopped-{number}"))
+            proxy.log.clear()
+            await run(app, now=STOPPED + 90 * MINUTE)
+            counts.append(proxy.log.view(0)["totals"]["GetBlob"]["requests"])
+            await app.endings.clear_announced(f"stopped-{number}")
+
+    assert [counts[0], counts[0]] == counts
+
+
+@pytest.mark.parametrize("row", ["there", "missing", "out of reach"])
+async def test_an_archived_recording_of_2021_is_known_by_its_row_or_its_manifest(
+    app: App, caplog: pytest.LogCaptureFixture, row: str
+) -> None:
+    """The row has the times; without it the manifest says them."""
+    made = finished(0, recording_id=None, recording_duration_ms=6620)
+    await app.recordings.write_manifest(made)
+    if row == "there":
+        await app.clients.index.write(made)
+    lost = app.settings.model_copy(update={"host_storage": StorageAccount()})
+    index = Index(lost if row == "out of reach" else app.settings, app.clients.blobs)
+    await app.endings.note(stop())
+    await run(assemble(app.settings, replace(app.clients, index=index)), now=STOPPED + 90 * MINUTE)
+    await index.aclose()
+
+    assert ([], []) == (await pending(app), reported(caplog))
+
+
+async def test_what_is_new_is_reported_before_what_was_reported_already(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With thousands that are overdue, a run may only have time for some."""
+    for number in range(20):
+        await app.endings.note(stop(f"old-{number}", at=STOPPED - HOUR))
+    await run(app, now=STOPPED)
+    caplog.clear()
+    await app.endings.note(stop())
+    slow = FaultyBlobs(app.settings)
+    for number in range(20):
+        slow.on("read", name=layout.recording_digest(f"old-{number}"), hangs=30)
+    late = with_blobs(app, slow)
+    await replace(late.timer.unannounced, timeout=2.0).sweep(
+        Run(STOPPED + HOUR, RunNotices(app.clients.topic), seconds=60, seen=[])
+    )
+    await slow.aclose()
+
+    assert [ID] == reported(caplog)
     assert any("endings.not_swept" in r.getMessage() for r in caplog.records)
 
 

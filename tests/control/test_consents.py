@@ -10,22 +10,26 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from local.azurite import Azurite
 from recording.app import App
 from recording.control.bodies import Operation, StartRecording
 from recording.errors import BadRequest, ConsentMissing, StorageUnavailable
 from recording.model import conversation
 from recording.model.caller import Caller
-from recording.model.consent import ConsentBody, Decision
+from recording.model.consent import Consent, ConsentBody, ConsentFacts, Decision, counting
 from recording.model.roles import Principal
 from recording.model.started import Started
+from recording.storage.consents import Consents
 from tests.support.emulator import Control
-from tests.support.facts import body_of, listing, receive, run_timer, sweep, trail_of, with_blobs
+from tests.support.facts import body_of, harmed, listing, receive, run_timer, sweep, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.logs import logged
 from tests.support.source import mp4, storage_host, today
 
 APP = Caller("App", principal=Principal("service", "8c5f7a39-0000-4000-8000-000000000001", "App", frozenset()))
 ADA, GRACE = "8:acs:ada", "8:acs:grace"
+CALL = "aHR0cHM6Ly9jb252LmV4YW1wbGUvY29udi94"
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 REQUIRED = pytest.mark.settings(CONSENT="required")
 
 
@@ -307,6 +311,48 @@ async def test_ids_of_one_call_share_their_consents(app: App, control: Control) 
     assert [one] == [entry["conversationId"] for entry in await trail_of(app.settings) if entry["operation"] == "view"]
     with pytest.raises(BadRequest):
         await app.consents.view(APP, "not-a-conversation")
+
+
+def said(conversation_id: str, at: datetime, participant: str = ADA) -> Consent:
+    """Make the fact that somebody granted consent at a time."""
+    return Consent.of(body(participant, "granted", at=at), conversation_id, APP, at)
+
+
+async def test_earlier_calls_of_a_room_cost_no_reads(azurite: Azurite, environment: dict[str, str]) -> None:
+    """Its id keeps the facts of every call that was ever made there; those of a year must not cost a start its time."""
+    now, counts = datetime.now(UTC), []
+    async with harmed(azurite, environment) as (app, proxy):
+        consents = Consents(app.clients.blobs)
+        await consents.write(said("room:99", now, GRACE))
+        for earlier in (range(0), range(2, 62)):
+            for days in earlier:
+                await consents.write(said("room:99", now - days * DAY))
+            # A start; what is archived after three days, and after a month.
+            for since in (now, now - 3 * DAY, now - 30 * DAY):
+                proxy.log.clear()
+                await consents.of("room:99", since=since)
+                totals = proxy.log.view(0)["totals"]
+                counts.append((totals["ListBlobs"]["requests"], totals["GetBlob"]["requests"]))
+
+    # Lists of the day before the call, of each day since then, and of tomorrow; or of all.
+    assert [(3, 1), (6, 1), (1, 1), (3, 1), (6, 1 + 3), (1, 1 + 30)] == counts
+
+
+@pytest.mark.parametrize("conversation_id", ["3f2b0e4c-1111-4000-8000-000000000001", "room:99", CALL])
+async def test_what_is_not_read_is_only_what_does_not_count(app: App, conversation_id: str) -> None:
+    """Whenever the call began, what was said from a day before it on is found; of one call, all of it."""
+    now = datetime(2026, 11, 24, 0, 0, 1, tzinfo=UTC)
+    consents = Consents(app.clients.blobs, clock=lambda: now)
+    moment = timedelta(microseconds=1)
+    starts = [now, now - HOUR, now - 5 * DAY, now - 9 * DAY, now - 9 * DAY - moment, now - 40 * DAY]
+    times = {now - 60 * DAY, *(one - DAY + away for one in starts for away in (-moment, 0 * moment, HOUR))}
+    facts = [said(conversation_id, at) for at in sorted(times)]
+    for one in facts:
+        await consents.write(one)
+
+    for since in [*starts, datetime.min.replace(tzinfo=UTC), now + 30 * DAY]:
+        found = counting(await consents.of(conversation_id, since=since), since=since)
+        assert counting(ConsentFacts(facts), since=since) == found
 
 
 async def test_the_manifest_lists_consents_and_who_has_none(

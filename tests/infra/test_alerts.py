@@ -36,6 +36,7 @@ def test_everything_that_was_asked_for_is_watched() -> None:
         "recording-at-risk", "recording-lost", "poison-message", "event-quarantined", "event-dead-lettered",
         "timer-failed", "timer-silent", "no-events", "recording-not-announced", "recording-start-failed",
         "source-not-deleted", "recording-missing", "chunk-not-complete", "event-derived", "recording-not-protected",
+        "stops-not-checked",
     }  # fmt: skip
 
 

@@ -119,6 +119,23 @@ async def test_a_slow_source_finishes_in_the_end(environment: dict[str, str]) ->
         assert await stored_sha256(app, job) is not None
 
 
+async def test_large_blocks_of_a_source_above_the_floor_finish_in_the_end(environment: dict[str, str]) -> None:
+    """One takes longer than an attempt has: they are cut, so that the next attempt goes on where this one ends."""
+    source = Trickling(size=12 * MIB, rate=2 * MIB)
+    limits = {"parallelism": 2, "largest_block": 16 * MIB, "budget_seconds": 3.0}
+    async with trickling(environment, source, slow=1, **limits) as (app, [job], _):
+        progress = [0]
+        for _ in range(6):
+            try:
+                await app.ingest.run(job)
+                break
+            except TimeoutError:
+                progress.append(await notes(app, job))
+
+        assert progress == sorted(set(progress))
+        assert await stored_sha256(app, job) is not None
+
+
 @pytest.mark.parametrize("etag", ['"1"', None])
 async def test_a_slow_source_is_waited_for_while_nobody_waits(environment: dict[str, str], etag: str | None) -> None:
     """In one attempt, with or without an ETag; and the bytes are right."""

@@ -95,6 +95,19 @@ async def test_blocks_that_are_too_long_for_the_source_are_taken_though_nobody_w
         assert None is await ends(asyncio.create_task(sending(line, per_second=200)))
 
 
+@pytest.mark.parametrize(("largest", "is_cut"), [(10_000, True), (5_000, False)])
+async def test_blocks_that_take_longer_than_half_an_attempt_are_cut_above_the_floor_too(
+    largest: int, *, is_cut: bool
+) -> None:
+    """To a quarter of it: of those that take all of it none is ever staged. Shorter ones are left."""
+    streams = Streams(1, PACE, largest_block=largest, attempt_seconds=4)
+    with streams.line("a", may_be_given_up=NEVER) as line:
+        line.longest, line.shortest = 100_000, 10
+        assert is_cut == isinstance(await ends(asyncio.create_task(sending(line, per_second=4000))), Taken)
+        assert None is line.slow_rate
+        assert (line.longest <= 4000) == is_cut
+
+
 async def test_storage_that_hangs_and_pauses_are_not_the_slowness_of_the_source() -> None:
     """What came fast and waits for storage, or a source that has asked for a pause, is no reason to give up or cut."""
     streams = Streams(1, Pace(floor=1000, seconds=0.12, crowd=0))

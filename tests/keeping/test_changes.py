@@ -6,17 +6,29 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from local.azurite import Azurite
 from recording.app import App, assemble
 from recording.catalogue.browse import ListQuery, PageQuery
 from recording.control.bodies import StartRecording
 from recording.errors import BadRequest, Conflict, ManifestUnreadable, NotFound, PreconditionFailed
 from recording.model import layout
 from recording.model.caller import Caller
-from recording.model.keeping import SetRetention
+from recording.model.keeping import PlaceHold, SetRetention
 from tests.keeping.worlds import CLASSES, MANAGER, cases, kept, lift, place, retain
 from tests.support.emulator import Control
 from tests.support.erasures import erase
-from tests.support.facts import archived, listing, put, stage, sweep, trail_of, with_blobs
+from tests.support.facts import (
+    add_fault,
+    archived,
+    faults_met,
+    harmed,
+    listing,
+    put,
+    stage,
+    sweep,
+    trail_of,
+    with_blobs,
+)
 from tests.support.faults import FaultyBlobs, Killed
 
 pytestmark = pytest.mark.settings(RETENTION_CLASSES=CLASSES)
@@ -105,6 +117,45 @@ async def test_of_two_who_saw_the_same_one_changes_the_class(app: App, control: 
         await app.keeping.set_retention(MANAGER, key, body, match=seen)
 
     assert ("court", {}) == ((await app.catalogue.detail(key)).retention_class, await app.keeping.keeping.pending())
+
+
+async def test_a_class_whose_answer_was_lost_is_one_that_was_set(
+    azurite: Azurite, environment: dict[str, str], control: Control
+) -> None:
+    """The client writes the fact again and finds it there: that is no change by somebody else, and rows follow."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await archived(app, control, 1000)
+        key = job.recording_key
+        await retain(app, key, "history")
+        add_fault(proxy, operation="PutBlob", path="*/retention/*", kind="lostAnswer", times=1)
+        seen = {(await app.catalogue.detail(key)).etag}
+
+        body = SetRetention(retention_class="brief", reason="a new contract")
+        answer = await app.keeping.set_retention(MANAGER, key, body, match=seen)
+
+        assert (1, "brief", 3) == (faults_met(proxy), answer.retention_class, (await kept(app, key)).number)
+        assert answer.kept_until
+        assert 1 == len(await app.clients.index.ended(answer.kept_until, limit=10))
+        assert {} == await app.keeping.keeping.pending()
+
+
+async def test_a_hold_whose_answer_was_lost_is_lifted_if_the_recording_is_being_erased(
+    azurite: Azurite, environment: dict[str, str], control: Control
+) -> None:
+    """It was refused: taken for one that the case had placed before, it would stay, and nobody would know of it."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await archived(app, control, 1000)
+        add_fault(proxy, operation="PutBlob", path="*/holds/*", kind="lostAnswer", times=1)
+        answers = iter([False, True])
+
+        async def is_erased(_: str) -> bool:
+            return next(answers)
+
+        changes = replace(app.keeping, is_erased=is_erased)
+        with pytest.raises(Conflict, match="being erased"):
+            await changes.place(MANAGER, job.recording_key, PlaceHold(case="case 1", reason="subpoena"))
+
+        assert (1, ()) == (faults_met(proxy), (await kept(app, job.recording_key)).holds)
 
 
 async def test_a_class_that_comes_too_late_for_an_erasure_does_not_count(app: App, control: Control) -> None:

@@ -105,6 +105,13 @@ def test_an_id_that_a_later_call_may_use_again_carries_no_old_consent() -> None:
     assert [old[CALL]] == counting(ConsentFacts([old[CALL]]), since=NOW).consents
 
 
+def test_a_call_that_claims_to_have_begun_in_the_first_year_has_its_facts() -> None:
+    """No time is a day before that."""
+    facts = [said("a", "granted", conversation=GROUP)]
+
+    assert facts == counting(ConsentFacts(facts), since=datetime.min.replace(tzinfo=UTC)).consents
+
+
 def test_a_fact_that_cannot_be_parsed_counts_as_a_withdrawal() -> None:
     """It may be one, of anybody: no later grant takes it back. It counts as long as another fact of its time."""
     granted = [said("a", "granted")]
