@@ -120,7 +120,7 @@ async def test_a_slow_source_finishes_in_the_end(environment: dict[str, str]) ->
 
 
 async def test_large_blocks_of_a_source_above_the_floor_finish_in_the_end(environment: dict[str, str]) -> None:
-    """One takes longer than an attempt has: they are cut, so that the next attempt goes on where this one ends."""
+    """One takes longer than an attempt has: they are cut, so that the next attempt continues from there."""
     source = Trickling(size=12 * MIB, rate=2 * MIB)
     limits = {"parallelism": 2, "largest_block": 16 * MIB, "budget_seconds": 3.0}
     async with trickling(environment, source, slow=1, **limits) as (app, [job], _):

@@ -84,7 +84,7 @@ async def test_a_time_in_another_zone_reaches_into_the_next_month(app: App, cont
     body = {"to": "2026-01-31T22:00:00-05:00", "case": "case 1", "reason": "subpoena"}
 
     asked = await app.hold_searches.ask(MANAGER, PlaceHolds.model_validate_json(json.dumps(body)))
-    assert [asked.hold_id] == await queued(app)
+    assert asked.hold_id in await queued(app)
     done = await app.hold_searches.run(asked.hold_id)
 
     assert done is not None
