@@ -93,6 +93,7 @@ from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log, traces
 from recording.timer import TimerRun
+from recording.workers import Precedence
 
 
 @dataclass(frozen=True)
@@ -391,7 +392,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     catalogue = Catalogue(recordings, claims, index, keeping, tombstones, erasures, first_requeue=settings.first_rescue)
     trail_rows = TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
-    event_backlog = Backlog(clients.event_queue)
+    precedence = Precedence()
+    event_backlog = Backlog(clients.event_queue, precedence)
     intake = Intake(
         recordings=recordings,
         endings=endings,
@@ -409,6 +411,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         recordings,
         tombstones,
         clients.content,
+        precedence,
         limits=IngestLimits(
             parallelism=settings.ingest_parallelism,
             largest_block=settings.largest_block,

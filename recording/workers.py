@@ -1,8 +1,8 @@
-"""Concurrency: a step for each of many items, a task in the background, work in a thread, turns."""
+"""Concurrency: a step for each of many items, a task in the background, work in a thread, turns, precedence."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -56,3 +56,30 @@ class Turns:
         finally:
             if is_mine:
                 lock.release()
+
+
+class Precedence:
+    """Lets some work of this process go first: other work waits for it, but never for long."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    @contextlib.contextmanager
+    def first(self) -> Generator[None]:
+        """Do work that goes first."""
+        self._first += 1
+        self._none.clear()
+        try:
+            yield
+        finally:
+            self._first -= 1
+            if not self._first:
+                self._none.set()
+
+    async def wait(self, *, seconds: float) -> None:
+        """Wait until no work goes first, so many `seconds` at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._none.wait()

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 
 import pytest
 
-from recording.workers import Turns, run_each
+from recording.workers import Precedence, Turns, run_each
 
 
 async def test_each_item_has_its_step_and_no_more_than_some_run_at_once() -> None:
@@ -77,3 +77,17 @@ async def test_nobody_waits_for_a_turn_longer_than_it_wants() -> None:
     await work()
 
     assert [False, True, True, False] == waited
+
+
+async def test_other_work_waits_for_all_that_goes_first() -> None:
+    """Until the last of it has ended, and not at all while there is none."""
+    precedence = Precedence()
+    await precedence.wait(seconds=0)
+    with precedence.first():
+        with precedence.first():
+            waiting = asyncio.create_task(precedence.wait(seconds=60))
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        await precedence.wait(seconds=0.01)
+        assert not waiting.done()
+    await asyncio.wait_for(waiting, 1)

@@ -10,7 +10,7 @@ that may be there, since there was one before, looks first.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -33,7 +33,7 @@ from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
 from recording.storage.tombstones import Tombstones
 from recording.telemetry import log, traces
-from recording.workers import Turns, begin
+from recording.workers import Precedence, Turns, begin
 
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
@@ -74,11 +74,13 @@ class ChunkIngest:
         recordings: RecordingStore,
         tombstones: Tombstones,
         content: Content,
+        precedence: Precedence | None = None,
         *,
         limits: IngestLimits,
         clock: Clock = utc_now,
     ) -> None:
         self.limits = limits
+        self.precedence = precedence or Precedence()
         self._blobs = blobs
         self._recordings = recordings
         self._tombstones = tombstones
@@ -108,7 +110,10 @@ class ChunkIngest:
         queue, then the timer, tries again.
         """
         seconds = self.limits.budget_seconds - waited
-        with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
+        with (
+            nullcontext() if has_turn else self.precedence.first(),
+            traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index),
+        ):
             if job.recheck:
                 if not any(await asyncio.gather(self._is_archived(job), self._is_erased(job))):
                     # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.

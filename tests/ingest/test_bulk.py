@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.ingest.bulk import AT_ONCE, BATCH
+from recording.ingest.bulk import AT_ONCE, BATCH, YIELDS_SECONDS
 from recording.ingest.chunk import ChunkIngest
 from recording.ingest.streams import Line
 from recording.model.job import ChunkJob, FanOut
@@ -98,6 +98,31 @@ async def test_the_jobs_of_a_second_fan_out_look_first(app: App, again: str | No
 
     assert 33 == len(found)
     assert {True if again else None} == {job.is_again for job in found}
+
+
+async def test_chunks_of_many_wait_for_other_recordings_but_not_for_long(app: App) -> None:
+    """An event of thousands must not take others twice their time, nor be kept by them for ever."""
+    [job] = big.jobs_of(1, datetime.now(UTC))
+    began: list[str] = []
+
+    class Noting(ChunkIngest):
+        """An ingest that only says which chunk it was."""
+
+        async def run(self, job: ChunkJob, **_: Any) -> None:
+            began.append(job.document_id)
+
+    clients = app.clients
+    noting = Noting(clients.blobs, app.recordings, app.tombstones, clients.content, limits=app.ingest.limits)
+    bulk = big.bulk_of(replace(app, ingest=noting), batch=40)
+    with noting.precedence.first():
+        waiting = asyncio.create_task(bulk.run(job.to_message()))
+        await asyncio.sleep(0.1)
+        assert [] == began
+    await asyncio.wait_for(waiting, 0.5)
+    with noting.precedence.first():
+        await asyncio.wait_for(bulk.run(job.to_message()), YIELDS_SECONDS + 1)
+
+    assert [job.document_id] * 2 == began
 
 
 async def test_a_fan_out_that_is_killed_anywhere_does_no_harm(app: App) -> None:
