@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import Any
 from weakref import WeakValueDictionary
@@ -59,9 +61,14 @@ class Turns:
 
 
 class Precedence:
-    """Lets some work of this process go first: other work waits for it, but never for long."""
+    """Lets some work of this process go first: other work waits for it, but never for long.
 
-    def __init__(self) -> None:
+    It also waits for `quiet` seconds after it: the next messages of a queue may be on their way.
+    """
+
+    def __init__(self, quiet: float = 0.2) -> None:
+        self._quiet = quiet
+        self._ended = -math.inf
         self._first = 0
         self._none = asyncio.Event()
         self._none.set()
@@ -76,10 +83,13 @@ class Precedence:
         finally:
             self._first -= 1
             if not self._first:
+                self._ended = time.monotonic()
                 self._none.set()
 
     async def wait(self, *, seconds: float) -> None:
         """Wait until no work goes first, so many `seconds` at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._none.wait()
+                while self._first or time.monotonic() < self._ended + self._quiet:
+                    await self._none.wait()
+                    await asyncio.sleep(self._ended + self._quiet - time.monotonic())

@@ -80,9 +80,9 @@ async def test_nobody_waits_for_a_turn_longer_than_it_wants() -> None:
 
 
 async def test_other_work_waits_for_all_that_goes_first() -> None:
-    """Until the last of it has ended, and not at all while there is none."""
-    precedence = Precedence()
-    await precedence.wait(seconds=0)
+    """Until the last of it has ended, and a moment longer; not at all while there is none, and never too long."""
+    precedence = Precedence(quiet=0.05)
+    await asyncio.wait_for(precedence.wait(seconds=60), 0.04)
     with precedence.first():
         with precedence.first():
             waiting = asyncio.create_task(precedence.wait(seconds=60))
@@ -90,4 +90,6 @@ async def test_other_work_waits_for_all_that_goes_first() -> None:
         assert not waiting.done()
         await precedence.wait(seconds=0.01)
         assert not waiting.done()
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
     await asyncio.wait_for(waiting, 1)

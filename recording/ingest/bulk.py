@@ -34,9 +34,9 @@ _ONE_BATCH = 1 / 4
 # Chunk jobs of this queue at once in a process. The host runs up to twelve messages of each queue (host.json): other
 # recordings have three times as many, and are delayed by less than twice.
 AT_ONCE = 4
-# A chunk of this queue waits for what this process does for other recordings, so long at most. Without that a hundred
-# recordings that came together with one of 5,000 chunks took 2.3 times as long as without it
-# (`python -m benchmarks --only big`).
+# A chunk of this queue waits for what this process does for other recordings, so long at most. A hundred that come
+# together with one of 5,000 chunks take 1.4 times as long as alone, without that 1.9 times (`python -m benchmarks --only
+# big`, with this number changed; three and two runs).
 YIELDS_SECONDS = 1.0
 # Of the budget of an attempt; the rest is enough to add to what is staged.
 _LONGEST_WAIT = 1 / 2
