@@ -35,8 +35,8 @@ _ONE_BATCH = 1 / 4
 # recordings have three times as many, and are delayed by less than twice.
 AT_ONCE = 4
 # A chunk of this queue waits for what this process does for other recordings, so long at most. A hundred that come
-# together with one of 5,000 chunks take 1.4 times as long as alone, without that 1.9 times (`python -m benchmarks --only
-# big`, with this number changed; three and two runs).
+# together with one of 5,000 chunks take 1.4 times as long as alone, without that 1.9 times (three and two runs of
+# `python -m benchmarks --only big`, with this number changed).
 YIELDS_SECONDS = 1.0
 # Of the budget of an attempt; the rest is enough to add to what is staged.
 _LONGEST_WAIT = 1 / 2
