@@ -347,8 +347,7 @@ class Blobs:
         """
         block = self._stage(name)
         answer = await block.stage_block(block_id, body, length=length)  # type: ignore[arg-type]
-        received = answer.get("content_crc64")
-        return crc64.from_bytes(bytes(received)) if received else None
+        return _received(answer)
 
     async def stage_bytes(self, name: str, block_id: str, data: bytes) -> None:
         """Stage a block of a joined file; the service refuses bytes with another CRC64."""
@@ -374,8 +373,7 @@ class Blobs:
             if failed.status_code == 412:
                 raise CopyFailed(f"{source.name} has changed; it will be retried") from None
             raise
-        received = answer.get("content_crc64")
-        return crc64.from_bytes(bytes(received)) if received else None
+        return _received(answer)
 
     async def copy_link(self, where: Container, name: str) -> str:
         """Return a link of an hour with which the service itself reads a blob."""
@@ -490,9 +488,8 @@ class Blobs:
         async def stage(part: ByteRange) -> None:
             for _ in range(_COPY_TRIES):
                 answer = await target.stage_block_from_url(ids[part], address, part.offset, part.length)
-                answered = answer.get("content_crc64")
                 # Without one the reader of the copy compares.
-                if part.crc64 is None or answered is None or crc64.from_bytes(bytes(answered)) == part.crc64:
+                if part.crc64 is None or _received(answer) in (None, part.crc64):
                     return
             raise CopyDiffers(f"bytes {part.offset} to {part.offset + part.length} of {source.name} differ when copied")
 
@@ -508,9 +505,7 @@ class Blobs:
             )
             done = await _protected(commit, protection, name) or await commit()
         except HttpResponseError as failed:
-            # Another worker's commit has removed the blocks, or there is a blob (docs/azure-storage.md#uploads), which
-            # may be protected (docs/azure-storage.md#immutability).
-            if failed.status_code in (409, 412) or getattr(failed, "error_code", None) == "InvalidBlockList":
+            if _is_overtaken(failed):
                 return None
             raise
         return StoredBlob(name, source.size, _quoted(done["etag"]), source.metadata)
@@ -521,7 +516,7 @@ class Blobs:
         Raises azure-core's errors.
         """
         target = self._blob("derived", name)
-        address = await self._signed(where, source.name, expiry=datetime.now(UTC) + _COPY_LINK_LIFE)
+        address = await self.copy_link(where, source.name)
         # Ids of its own: blocks of two workers are not mixed.
         copy_id = token_hex(8)
         offsets = range(0, source.size, _COPY_BYTES)
@@ -539,7 +534,7 @@ class Blobs:
                 match_condition=MatchConditions.IfMissing,
             )
         except HttpResponseError as failed:
-            if failed.status_code in (409, 412) or getattr(failed, "error_code", None) == "InvalidBlockList":
+            if _is_overtaken(failed):
                 return False
             raise
         return True
@@ -701,6 +696,20 @@ def _version(blob: BlobProperties) -> StoredVersion:
         is_locked=bool(policy and str(policy.policy_mode).lower() == "locked"),
         has_hold=bool(blob.has_legal_hold),
     )
+
+
+def _received(answer: Mapping[str, Any]) -> int | None:
+    """Return the CRC64 of the bytes that the service received, if its answer says that."""
+    said = answer.get("content_crc64")
+    return crc64.from_bytes(bytes(said)) if said else None
+
+
+def _is_overtaken(failed: HttpResponseError) -> bool:
+    """Return whether a commit came too late: another one has removed its blocks, or there is a blob by now.
+
+    See docs/azure-storage.md#uploads; that blob may be protected (docs/azure-storage.md#immutability).
+    """
+    return failed.status_code in (409, 412) or getattr(failed, "error_code", None) == "InvalidBlockList"
 
 
 def _quoted(etag: object) -> str:
