@@ -45,7 +45,6 @@ _MOST_FAILURES = 32
 # comes when all bytes are there (docs/azure-storage.md#copies-on-the-servers-side), and the client waits for a minute.
 COPY_BLOCK = 256 * 1024 * 1024
 _TRIES = 3
-_UNKNOWN_TYPE = "application/octet-stream"
 
 
 class Gone(CopyFailed):
@@ -222,7 +221,7 @@ class Copies:
                     source,
                     name,
                     ranges,
-                    content_type=media.CONTENT_TYPES[kind] if kind else _UNKNOWN_TYPE,
+                    content_type=media.content_type(kind),
                     over=over,
                     protection=work.protection,
                 )

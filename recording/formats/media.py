@@ -173,6 +173,11 @@ def parse_kind(text: str | None) -> Kind | None:
     return next((one for one in get_args(Kind) if one == text), None)
 
 
+def content_type(kind: Kind | None) -> str:
+    """Return the media type of a kind; None is unknown."""
+    return CONTENT_TYPES[kind] if kind else "application/octet-stream"
+
+
 def kind_of(name: str) -> Kind | None:
     """Return the kind of an archived blob by its extension."""
     return parse_kind(name.rpartition(".")[2])

@@ -44,7 +44,6 @@ _ONE_REQUEST = 1 / 4
 _REMEMBERED = 4096
 # Metadata files above a MiB that the process holds in memory at once, until they are written.
 _LARGE_FILES = 2
-_UNKNOWN_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ class ChunkIngest:
         with suppress(TimeoutError):
             async with asyncio.timeout(ARCHIVED_SECONDS):
                 if await self._recordings.is_archived(job):
-                    log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
+                    _log_done(job, is_archived=True)
                     return True
         return False
 
@@ -167,7 +166,7 @@ class ChunkIngest:
         """Return whether the chunk was erased: then nothing of it is fetched, and its job is done."""
         if not await self._tombstones.has_document(job.document_id, recording_key=job.recording_key):
             return False
-        log.warning("chunk.erased", recordingKey=job.recording_key, documentId=job.document_id, next="nothing is kept")
+        _log_done(job, is_archived=False)
         return True
 
     async def _is_there(self, job: ChunkJob) -> bool:
@@ -192,15 +191,9 @@ class ChunkIngest:
             ]
             # These tasks come after the ones above, so that the source's time to answer is theirs.
             attempt.begin()
-            if await attempt.archived:
-                log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
-                for part in parts:
-                    part.cancel()
-                return
-            if await attempt.erased:
-                log.warning(
-                    "chunk.erased", recordingKey=job.recording_key, documentId=job.document_id, next="nothing is kept"
-                )
+            is_archived = await attempt.archived
+            if is_archived or await attempt.erased:
+                _log_done(job, is_archived=is_archived)
                 for part in parts:
                     part.cancel()
                 return
@@ -331,7 +324,7 @@ class ChunkIngest:
         """Write the chunk, or commit its blocks, with all facts; False if there is a blob already."""
         verdict = ChunkVerdict.of(transfer.verdict, self._clock())
         facts = facts_of(transfer, verdict, attempt=attempt.id if attempt else None)
-        content_type = media.CONTENT_TYPES[facts.kind] if facts.kind else _UNKNOWN_TYPE
+        content_type = media.content_type(facts.kind)
         if transfer.data is not None:
             put = partial(self._blobs.put_chunk, job.content_blob, transfer.data, facts.to_metadata())
             write = transfer.repeat(transfer.plan[0], partial(put, crc=transfer.crc, content_type=content_type))
@@ -353,6 +346,15 @@ class ChunkIngest:
             remarks=verdict.remarks,
         )
         return True
+
+
+def _log_done(job: ChunkJob, *, is_archived: bool) -> None:
+    """Log that nothing is to be fetched: the chunk is archived, or was erased."""
+    known = {"recordingKey": job.recording_key, "documentId": job.document_id}
+    if is_archived:
+        log.info("chunk.already_archived", **known)
+    else:
+        log.warning("chunk.erased", **known, next="nothing is kept")
 
 
 async def _failure(step: Awaitable[None]) -> Exception | None:
