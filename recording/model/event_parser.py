@@ -119,6 +119,9 @@ def _file_status(identity: str, event: Envelope, *notes: str) -> FileStatusUpdat
     read = read_chunks(file.recording_storage_info.recording_chunks)
     if not read.chunks:
         raise BadEvent("; ".join(read.problems) or "the event announces no chunk")
+    problems = read.problems
+    if payload.mentions_more_chunks(event.data):
+        problems = (*problems, "beside its chunks it has others, in a form that is unknown")
     time, start, about_times = _times(event, file)
     recording_id = _in_subject(_RECORDING, event.subject) or file.recording_id
     server_call_id = _in_subject(_SERVER_CALL, event.subject) or file.server_call_id
@@ -139,7 +142,7 @@ def _file_status(identity: str, event: Envelope, *notes: str) -> FileStatusUpdat
         duration_ms=file.recording_duration_ms,
         session_end_reason=file.session_end_reason,
         chunks=at_service,
-        problems=read.problems,
+        problems=problems,
         derived=(*notes, *about_times, *about_call, *_storage_notes(read.chunks, file.storage_type), *read.derived),
         exported=tuple(c for c in read.chunks if c.document_id not in fetched),
         content_type=content_type,

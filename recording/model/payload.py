@@ -231,6 +231,14 @@ def mentions_chunks(value: Any) -> bool:
     return False
 
 
+def mentions_more_chunks(data: Any) -> bool:
+    """Return whether the `data` of a file event has something of recording chunks beside the list of them."""
+    members = fold(decode(data))
+    info = fold(decode(members.pop("recordingstorageinfo", None)) or {})
+    info.pop("recordingchunks", None)
+    return mentions_chunks([members, info])
+
+
 def location(value: Any) -> str | None:
     """Return the URL of a file, None if there is none; `content` checks whether its host is allowed.
 

@@ -117,6 +117,20 @@ def test_chunks_in_other_forms_are_understood() -> None:
                 assert [DOCUMENT] == [c.document_id for c in got.chunks]
 
 
+@pytest.mark.parametrize("place", ["recordingStorageInfo", "data"])
+def test_chunks_beside_the_list_of_chunks_are_a_problem_and_cost_the_others_nothing(place: str) -> None:
+    """The event is in quarantine, too: what nobody understands must be on record."""
+    event = sample("file-status-2021")
+    event["data"]["recordingStorageInfo"] = {"recordingChunks": [GOOD_CHUNK]}
+    parent = event["data"] if place == "data" else event["data"]["recordingStorageInfo"]
+    parent["more"] = [GOOD_CHUNK | {"documentId": DOCUMENT + "0"}]
+
+    got = parse_file_status(json.dumps(event))
+
+    assert [DOCUMENT] == [chunk.document_id for chunk in got.chunks]
+    assert ("beside its chunks it has others, in a form that is unknown",) == got.problems
+
+
 @pytest.mark.parametrize("chunks", [["x"], [{}], [None], {"documentId": ".."}])
 def test_chunks_of_an_unknown_type_that_cannot_be_understood_are_quarantined(chunks: Any) -> None:
     """They are not ignored."""
