@@ -72,7 +72,7 @@ from recording.keeping.searches import HoldSearches
 from recording.model import job
 from recording.model.attempts import LAST_QUARTER
 from recording.model.events import CallLegStateChanged, CallStarted
-from recording.model.recheck import RECHECKS, RecheckTimes
+from recording.model.recheck import RECHECKS
 from recording.model.surroundings import Surroundings
 from recording.notices import Topic
 from recording.people.collect import Collector
@@ -339,8 +339,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
     )
 
 
-def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, rechecks: RecheckTimes = RECHECKS) -> App:
-    """Wire the stores and the use cases; does no I/O. A soak passes shorter `rechecks`."""
+def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) -> App:
+    """Wire the stores and the use cases; does no I/O."""
     blobs = clients.blobs
     index = clients.index
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
@@ -433,7 +433,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         Copies(blobs, clients.content, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
-        rechecks,
+        RECHECKS,
         delete_source=settings.delete_source,
         needs_consent=settings.consent == "required",
         clock=clock,
@@ -498,7 +498,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.bulk_queue,
                 first_requeue=settings.first_rescue,
                 risk_margin=settings.risk_margin,
-                rechecks=rechecks,
+                rechecks=RECHECKS,
             ),
             unannounced=UnannouncedWatch(
                 recordings,

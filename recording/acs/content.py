@@ -315,7 +315,7 @@ class Content:
         """Yield a body as it comes; raises SourceUnavailable if it breaks off, or nothing comes."""
         pieces = response.iter_raw()
         if "Content-Length" not in response.headers:
-            # aiohttp forgets its own time-out, and who waits, where the marks of a chunked body are wrong.
+            # If the framing of a chunked body is malformed, aiohttp drops its own time-out, and a read never returns.
             pieces = _in_time(pieces, self._read_timeout)
         try:
             async for piece in pieces:

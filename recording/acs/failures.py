@@ -77,7 +77,7 @@ def read_json(response: Any) -> dict[str, Any]:
     """Return a body as an object; empty for one that is empty or not JSON, such as an error page."""
     try:
         body = response.json()
-    except (ValueError, RecursionError, LookupError):  # an encoding that is none
+    except (ValueError, RecursionError, LookupError):  # LookupError: the charset is unknown
         return {}
     return body if isinstance(body, dict) else {}
 

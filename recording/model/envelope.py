@@ -23,7 +23,7 @@ _HEADER = "ce-"
 _NOT_A_HEADER = ("data", "data_base64", "datacontenttype")
 _QUOTED = re.compile(r'"(.*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-# No number of an event has as many digits; Python refuses to read one of more than 4,300, and so the rest of the event.
+# Python refuses a number of more than 4,300 digits, and with it the whole event. No member needs as many.
 _MOST_DIGITS = 1000
 _JSON = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) <= _MOST_DIGITS else None)
 

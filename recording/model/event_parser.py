@@ -78,7 +78,7 @@ def parse_event(text: str) -> Event:
             note = f"the type is not {events.FILE_STATUS_UPDATED}, but the event announces chunks"
             return _file_status(identity, event, note)
         if kind and payload.mentions_chunks([text, event.data]):
-            raise BadEvent("the event has recording chunks in a form that is unknown, and the type of another event")
+            raise BadEvent("the event is of another type, but has recording chunks in an unknown form")
         if not kind:
             raise BadEvent("the event has neither eventType (Event Grid schema) nor type (CloudEvents)")
         if kind == events.CALL_LEG_STATE_CHANGED:
@@ -121,7 +121,7 @@ def _file_status(identity: str, event: Envelope, *notes: str) -> FileStatusUpdat
         raise BadEvent("; ".join(read.problems) or "the event announces no chunk")
     problems = read.problems
     if payload.mentions_more_chunks(event.data):
-        problems = (*problems, "beside its chunks it has others, in a form that is unknown")
+        problems = (*problems, "it also has recording chunks outside recordingChunks, in an unknown form")
     time, start, about_times = _times(event, file)
     recording_id = _in_subject(_RECORDING, event.subject) or file.recording_id
     server_call_id = _in_subject(_SERVER_CALL, event.subject) or file.server_call_id

@@ -180,7 +180,7 @@ class InFlightChunk:
 
     def _may_get_better(self, now: datetime) -> bool:
         is_incomplete = self.verdict is not None and self.verdict.may_get_better
-        # Not until the deadline: the time that an event claims must not end what takes an hour at most.
+        # Until the expiry, not the deadline: that follows from the time that an event claims, which may be wrong.
         return is_incomplete and not self.is_archived and now < self.expires_at
 
     def is_settled(self, now: datetime, times: RecheckTimes) -> bool:

@@ -300,8 +300,8 @@ async def test_a_source_that_hangs(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("end", [b"zz\r\n", b"5\r\nhelloXX", b"-1\r\n"])
-async def test_a_chunked_body_with_a_wrong_mark_does_not_hang(origin: Origin, end: bytes) -> None:
-    """The client forgets its own time-out then."""
+async def test_a_chunked_body_with_malformed_framing_does_not_hang(origin: Origin, end: bytes) -> None:
+    """The client drops its own time-out then."""
 
     async def wrong(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None

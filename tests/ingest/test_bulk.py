@@ -15,8 +15,8 @@ from recording.ingest.streams import Line
 from recording.model.job import ChunkJob, FanOut
 from tests.support import big
 from tests.support.emulator import Control
-from tests.support.facts import announce, receive
-from tests.support.faults import Killed
+from tests.support.facts import announce, receive, with_blobs
+from tests.support.faults import FaultyBlobs, Killed
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +123,27 @@ async def test_chunks_of_many_wait_for_other_recordings_but_not_for_long(app: Ap
         await asyncio.wait_for(bulk.run(job.to_message()), YIELDS_SECONDS + 1)
 
     assert [job.document_id] * 2 == began
+
+
+async def test_a_chunk_of_another_recording_goes_first(app: App, control: Control) -> None:
+    """From its own queue; one that is itself of the queue for many doesn't."""
+    [first] = await announce(app, await control.recording(1000))
+    [other] = await announce(app, await control.recording(1001))
+    seen: list[bool] = []
+
+    async def look() -> None:
+        waiting = asyncio.create_task(there.ingest.precedence.wait(seconds=60))
+        await asyncio.sleep(0.01)
+        seen.append(not waiting.done())
+        waiting.cancel()
+
+    faulty = FaultyBlobs(app.settings).on("put_chunk", before=look, times=2)
+    there = with_blobs(app, faulty)
+    await there.bulk.run(other.to_message())
+    await there.ingest.run(first)
+    await faulty.aclose()
+
+    assert [False, True] == seen
 
 
 async def test_a_fan_out_that_is_killed_anywhere_does_no_harm(app: App) -> None:

@@ -102,17 +102,23 @@ async def test_twelve_trickling_chunks_do_not_starve_a_healthy_one(environment: 
         await asyncio.gather(*slow, return_exceptions=True)
 
 
+async def attempted(app: App, job: ChunkJob, given_up: type[Exception], *, times: int) -> list[int]:
+    """Ingest until it succeeds, so many times at most; return what was staged after each attempt that was given up."""
+    progress = [0]
+    for _ in range(times):
+        try:
+            await app.ingest.run(job)
+            break
+        except given_up:
+            progress.append(await notes(app, job))
+    return progress
+
+
 async def test_a_slow_source_finishes_in_the_end(environment: dict[str, str]) -> None:
     """Its blocks are small enough that each attempt adds to what is staged, however often it is given up."""
     crowded = Pace(seconds=PACE.seconds, crowd=0)
     async with trickling(environment, Trickling(), slow=1, parallelism=1, pace=crowded) as (app, [job], _):
-        progress = [0]
-        for _ in range(20):
-            try:
-                await app.ingest.run(job)
-                break
-            except SourceSlow:
-                progress.append(await notes(app, job))
+        progress = await attempted(app, job, SourceSlow, times=20)
 
         assert progress == sorted(set(progress))
         assert len(progress) >= 4
@@ -124,15 +130,10 @@ async def test_large_blocks_of_a_source_above_the_floor_finish_in_the_end(enviro
     source = Trickling(size=12 * MIB, rate=2 * MIB)
     limits = {"parallelism": 2, "largest_block": 16 * MIB, "budget_seconds": 3.0}
     async with trickling(environment, source, slow=1, **limits) as (app, [job], _):
-        progress = [0]
-        for _ in range(6):
-            try:
-                await app.ingest.run(job)
-                break
-            except TimeoutError:
-                progress.append(await notes(app, job))
+        progress = await attempted(app, job, TimeoutError, times=6)
 
         assert progress == sorted(set(progress))
+        assert len(progress) >= 2
         assert await stored_sha256(app, job) is not None
 
 

@@ -19,6 +19,7 @@ from recording.intake import backlog
 from recording.intake.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog, format_message, parse_message
 from recording.intake.receive import Intake
 from recording.model.job import ChunkJob
+from recording.workers import Precedence
 from tests.support.calls import leg_event
 from tests.support.emulator import file_event
 from tests.support.facts import listing, raw_queue, receive
@@ -100,6 +101,30 @@ async def test_a_message_is_as_large_as_it_may_be_and_no_larger(app: App, full: 
     assert events == [text for message in messages for text in message]
     assert max(len(format_message(message)) for message in messages) <= LARGEST_MESSAGE
     assert (more <= 0) == ([*dozens, last] in messages) == (alone in events)
+
+
+async def test_an_event_that_is_accepted_goes_before_chunks_of_many(app: App) -> None:
+    """At once or from a message: its recording may be one of a hundred that came beside thousands of chunks."""
+    precedence = Precedence(quiet=0)
+    backlog = Backlog(app.clients.event_queue, precedence)
+    waits: list[bool] = []
+
+    async def receive(_: str) -> list[ChunkJob]:
+        waits.append(await is_waited_for(precedence))
+        return []
+
+    with backlog.accepting():
+        waits.append(await is_waited_for(precedence))
+    await backlog.accept_message(format_message(["{}"]), receive)
+
+    assert ([True, True], False) == (waits, await is_waited_for(precedence))
+
+
+async def is_waited_for(precedence: Precedence) -> bool:
+    """Return whether other work has to wait."""
+    other = asyncio.create_task(precedence.wait(seconds=60))
+    await asyncio.sleep(0.01)
+    return not other.done() and other.cancel()
 
 
 async def test_dozens_share_a_message(app: App, full: Backlog) -> None:

@@ -128,7 +128,7 @@ def test_chunks_beside_the_list_of_chunks_are_a_problem_and_cost_the_others_noth
     got = parse_file_status(json.dumps(event))
 
     assert [DOCUMENT] == [chunk.document_id for chunk in got.chunks]
-    assert ("beside its chunks it has others, in a form that is unknown",) == got.problems
+    assert ("it also has recording chunks outside recordingChunks, in an unknown form",) == got.problems
 
 
 @pytest.mark.parametrize("chunks", [["x"], [{}], [None], {"documentId": ".."}])
@@ -158,7 +158,7 @@ def test_chunks_of_another_type_in_an_unknown_form_are_quarantined(form: Any, me
     """The next version of the service may move them: then they are on record, and can be replayed."""
     text = json.dumps({"id": "1", "type": kind, member: base64_of(form) if member == "data_base64" else form})
 
-    with pytest.raises(BadEvent, match=r"^the event has recording chunks in a form that is unknown"):
+    with pytest.raises(BadEvent, match=r"^the event is of another type, but has recording chunks"):
         event_parser.parse_event(text)
 
 
