@@ -25,10 +25,10 @@ from recording.model.keeping import Protection
 from recording.model.manifest import Manifest, ManifestFile
 from recording.model.proof import ByteRange, ChunkFacts, CopyProof, damaged_metadata, has_bytes
 from recording.model.recording import InFlightChunk, InFlightRecording
-from recording.model.stored import StoredBlob
+from recording.model.stored import Container, StoredBlob
 from recording.model.verdict import ChunkVerdict
 from recording.storage.blobs import Blobs, CopyDiffers, CopyFailed
-from recording.storage.contents import read_contents
+from recording.storage.contents import Contents, read_contents
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -45,6 +45,8 @@ _MOST_FAILURES = 32
 # comes when all bytes are there (docs/azure-storage.md#copies-on-the-servers-side), and the client waits for a minute.
 COPY_BLOCK = 256 * 1024 * 1024
 _TRIES = 3
+# Bytes count as damaged when two reads have found others than were proved: a single one may itself be wrong.
+_READS = 2
 
 
 class Gone(CopyFailed):
@@ -53,10 +55,14 @@ class Gone(CopyFailed):
 
 @dataclass(frozen=True)
 class Copied:
-    """What was copied: the facts that prove it, new ones among them, and how many blobs are left."""
+    """What was copied: the facts that prove it, new ones among them, and how many blobs are left.
+
+    `names` has the copies that have no proof and not their usual name, by the names of their sources.
+    """
 
     proofs: tuple[StoredBlob, ...]
     left: int
+    names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class _Work:
     chunks: dict[str, InFlightChunk]
     protection: Protection | None = None
     made: list[StoredBlob] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
 
     def is_done(self, source: StoredBlob, name: str) -> bool:
         """Return whether an earlier run has made and proved a copy."""
@@ -142,7 +149,7 @@ class Copies:
         await run_each(copy, missing, at_once=AT_ONCE)
         if failures:
             raise failures[0]
-        return Copied(tuple(work.made), left)
+        return Copied(tuple(work.made), left, work.renamed)
 
     async def _copied(self, key: str) -> dict[str, StoredBlob]:
         """List what earlier runs have copied."""
@@ -166,6 +173,8 @@ class Copies:
             there = await self._blobs.stat("staging", source.name)
             if found is None or there is None or (found.size, there.etag) != (source.size, source.etag):
                 raise CopyFailed(f"{source.name} has changed, or its copy is incomplete; it will be retried")
+            if copy.name != name:
+                work.renamed[source.name] = copy.name
 
     async def _copy_proved(self, work: _Work, source: StoredBlob, name: str) -> StoredBlob:
         """Copy a chunk's content, and return the fact that proves the copy."""
@@ -180,9 +189,8 @@ class Copies:
         """Read a copy, and return the fact that it has the bytes of its source; None if it has others."""
         name = layout.parse(source.name)
         blob = layout.proof_blob(key, name.id if name else "", layout.copy_tag(copy.name, copy.etag))
-        async with self._reading:
-            read = await read_contents(self._blobs, "archive", copy)
-        if not has_bytes(source, size=read.size, crc64=read.crc64, sha256=read.sha256):
+        read, is_right = await self._read("archive", copy, source)
+        if not is_right:
             log.warning("copy.differs", recordingKey=key, blob=copy.name, next="the chunk is copied again")
             # What another worker has read and found right must not be written over: the error was in the reading.
             return await self._blobs.stat("staging", blob)
@@ -202,6 +210,15 @@ class Copies:
         body, metadata = proof.model_dump_json(by_alias=True).encode(), proof.to_metadata()
         await self._blobs.create("staging", blob, body, **metadata)
         return StoredBlob(blob, len(body), "", metadata)
+
+    async def _read(self, where: Container, found: StoredBlob, source: StoredBlob) -> tuple[Contents, bool]:
+        """Read all bytes of a blob; return also whether they are those that were proved of `source`."""
+        async with self._reading:
+            for _ in range(_READS):
+                read = await read_contents(self._blobs, where, found)
+                if has_bytes(source, size=read.size, crc64=read.crc64, sha256=read.sha256):
+                    return read, True
+        return read, False
 
     async def _copy(self, work: _Work, source: StoredBlob, name: str, *, over: StoredBlob | None = None) -> StoredBlob:
         """Return the copy of a blob that is in the archive now, whoever has made it; `over` is replaced.
@@ -240,29 +257,41 @@ class Copies:
 
     async def _copy_text(self, work: _Work, source: StoredBlob, name: str) -> None:
         """Copy an event or a metadata file; a different event of the same id in the archive is evidence, and stays."""
-        data = work.recording.texts.get(source.name) or await self._blobs.read("staging", source.name)
+        data = work.recording.texts.get(source.name) or await self._blobs.read_fact("staging", source)
         if data is None:
             raise Gone(f"{source.name} is not there any more; it will be retried")
         if source.sha256 not in (None, hashlib.sha256(data).hexdigest()):
             await self._refetch(work, source)
             raise CopyDiffers(f"{source.name} has other bytes than were written; it will be retried")
         metadata = {name: value for name, value in source.metadata.items() if name != "sha256"}
-        if await self._blobs.create("archive", name, data, work.protection, **metadata):
-            return
-        found = await self._blobs.stat("archive", name)
-        if found is None or await self._blobs.read("archive", name) != data:
+        copy = name
+        for _ in range(_TRIES):
+            if await self._blobs.create("archive", copy, data, work.protection, **metadata):
+                break
+            found = await self._blobs.stat("archive", copy)
+            if found and await self._blobs.read("archive", copy) == data:
+                break
             if work.before and layout.staged_kind(source.name) == "event":
                 other = layout.event_id(None, data.decode(errors="replace"))
                 beside = f"{name.rpartition('/')[0]}/{other}.json"
                 await self._blobs.create("archive", beside, data, work.protection, **metadata)
-            elif not await self._blobs.replace("archive", name, data, over=found, **source.metadata):
+                break
+            if await self._blobs.replace("archive", copy, data, over=found, **source.metadata):
+                break
+            there = await self._blobs.stat("archive", copy)
+            if found is None or there is None or there.etag != found.etag:
                 raise CopyFailed(f"the copy of {source.name} was changed by another; it will be retried")
+            # A policy of the container refuses it: the wrong one stays.
+            copy = layout.another_copy(copy, found.etag)
+        else:
+            raise CopyFailed(f"no copy of {source.name} is right, and none can be replaced; it will be retried")
+        if copy != name:
+            work.renamed[source.name] = copy
 
     async def _check_source(self, work: _Work, source: StoredBlob) -> None:
         """Read what staging has, if no copy of it is right: bytes that were damaged there are fetched again."""
-        async with self._reading:
-            read = await read_contents(self._blobs, "staging", source)
-        if not has_bytes(source, size=read.size, crc64=read.crc64, sha256=read.sha256):
+        _, is_right = await self._read("staging", source, source)
+        if not is_right:
             await self._refetch(work, source)
 
     async def _refetch(self, work: _Work, damaged: StoredBlob) -> None:

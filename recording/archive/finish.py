@@ -308,6 +308,7 @@ class Finish:
             correlation_id=correlation_id,
             # Events of the 2021 preview API don't name their recording: the stop that was assigned to it does.
             started=await self.starts.find(recording.recording_id or await self.endings.assigned(recording.key)),
+            copies=copied.names,
         )
         written = await self._with_consents(written)
         if unproved := [entry.document_id for entry in written.chunks if entry.is_safe and not entry.has_proof]:

@@ -322,8 +322,9 @@ class ChunkIngest:
 
     async def _commit(self, job: ChunkJob, attempt: Attempt | None, transfer: Transfer) -> bool:
         """Write the chunk, or commit its blocks, with all facts; False if there is a blob already."""
-        verdict = ChunkVerdict.of(transfer.verdict, self._clock())
-        facts = facts_of(transfer, verdict, attempt=attempt.id if attempt else None)
+        now = self._clock()
+        verdict = ChunkVerdict.of(transfer.verdict, now)
+        facts = facts_of(transfer, verdict, attempt=attempt.id if attempt else None, proved_at=now)
         content_type = media.content_type(facts.kind)
         if transfer.data is not None:
             put = partial(self._blobs.put_chunk, job.content_blob, transfer.data, facts.to_metadata())

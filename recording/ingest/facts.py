@@ -1,6 +1,7 @@
 """Pure: the facts that are committed with a chunk."""
 
 import base64
+from datetime import datetime
 
 from recording import crc64
 from recording.acs.content import Probe
@@ -14,7 +15,7 @@ from recording.model.verdict import ChunkVerdict
 _MOST_OF_VERDICT = 1500
 
 
-def facts_of(transfer: Transfer, verdict: ChunkVerdict, *, attempt: str | None) -> ChunkFacts:
+def facts_of(transfer: Transfer, verdict: ChunkVerdict, *, attempt: str | None, proved_at: datetime) -> ChunkFacts:
     """Return the facts that are committed with a chunk: what it is, of which source, and how it is proved."""
     probe, seconds = transfer.probe, transfer.verdict.seconds
     while len(found := verdict.to_metadata()["verdict"]) > _MOST_OF_VERDICT:
@@ -35,6 +36,7 @@ def facts_of(transfer: Transfer, verdict: ChunkVerdict, *, attempt: str | None) 
         block_bytes=max(some[-1].end - some[0].offset for some in ranges[1:] or ranges),
         blocks=transfer.blocks,
         blocks_compared=transfer.blocks_compared,
+        proved_at=proved_at,
     )
 
 

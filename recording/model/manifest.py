@@ -253,15 +253,16 @@ def write_manifest(
     before: Manifest | None = None,
     correlation_id: str | None = None,
     started: Started | None = None,
+    copies: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Return the manifest of a recording: to be archived now, or of its present state if it is still in flight.
 
     `before` is the manifest that this one supersedes: its chunks are carried over, so that the newest manifest always
-    lists everything.
+    lists everything. `copies` names, by their sources, the archive copies that have not their usual name.
     """
     entries = {known.document_id: known for known in before.chunks} if before else {}
     for chunk in new_chunks(recording, before):
-        new = write_entry(chunk, "archive" if archived_at else "staging")
+        new = write_entry(chunk, "archive" if archived_at else "staging", copies)
         known = entries.get(new.document_id)
         entries[new.document_id] = merge_entries(known, new) if known else new
     chunks = sorted(entries.values(), key=lambda e: (e.index, e.document_id))
@@ -489,8 +490,10 @@ def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
     )
 
 
-def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> ManifestChunk:
-    """Return the entry of a chunk that is in staging, or is to be archived."""
+def write_entry(
+    chunk: InFlightChunk, where: Literal["staging", "archive"], copies: Mapping[str, str] | None = None
+) -> ManifestChunk:
+    """Return the entry of a chunk that is in staging, or is to be archived; `copies` are those of `write_manifest`."""
     content, facts = chunk.content, chunk.facts
     proved, proof = chunk.is_proved, chunk.proof
     verdict = chunk.verdict
@@ -526,9 +529,9 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         note=chunk.label_mismatch,
         verdict=verdict.outcome if verdict else None,
         remarks=chunk.remarks,
-        content=_file(content, chunk.kind, where, proof) if content else None,
-        versions=tuple(_version(blob, chunk, where) for blob in chunk.others),
-        metadata=_file(chunk.metadata, None, where) if chunk.metadata else None,
+        content=_file(content, chunk.kind, where, copies, proof) if content else None,
+        versions=tuple(_version(blob, chunk, where, copies) for blob in chunk.others),
+        metadata=_file(chunk.metadata, None, where, copies) if chunk.metadata else None,
         source_etag=facts.source_etag or None,
         proved_at=facts.proved_at,
         blocks=facts.blocks,
@@ -536,7 +539,7 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         copy_proved_at=proof.proved_at if proof else None,
         copy_compared=None if proof is None else "crc64" if content and content.crc64 else "sha256",
         locations=tuple(map(location_digest, _locations(chunk.announced))),
-        media_ms=facts.seconds and round(facts.seconds * 1000),
+        media_ms=chunk.seconds and round(chunk.seconds * 1000),
         **_said(chunk.said),
     )
 
@@ -577,10 +580,12 @@ def _unlisted(versions: Iterable[ManifestVersion], content: ManifestFile | None)
     return tuple(unlisted.values())
 
 
-def _version(blob: StoredBlob, chunk: InFlightChunk, where: Literal["staging", "archive"]) -> ManifestVersion:
+def _version(
+    blob: StoredBlob, chunk: InFlightChunk, where: Literal["staging", "archive"], copies: Mapping[str, str] | None
+) -> ManifestVersion:
     facts = ChunkFacts.from_metadata(blob.metadata)
     verdict = verdict_on(blob, chunk.verdicts) if blob.digest else None
-    file = _file(blob, facts.kind, where, chunk.proofs.get(blob.name))
+    file = _file(blob, facts.kind, where, copies, chunk.proofs.get(blob.name))
     return ManifestVersion(
         **dict(file),
         verdict=verdict.outcome if verdict else None,
@@ -590,9 +595,15 @@ def _version(blob: StoredBlob, chunk: InFlightChunk, where: Literal["staging", "
 
 
 def _file(
-    blob: StoredBlob, kind: Kind | None, where: Literal["staging", "archive"], proof: CopyProof | None = None
+    blob: StoredBlob,
+    kind: Kind | None,
+    where: Literal["staging", "archive"],
+    copies: Mapping[str, str] | None,
+    proof: CopyProof | None = None,
 ) -> ManifestFile:
     if proof and where == "archive":
         return ManifestFile(blob=proof.blob, bytes=proof.bytes, sha256=proof.sha256, crc64=proof.crc64)
-    name = layout.archived(blob.name, kind) if where == "archive" else blob.name
+    name = blob.name
+    if where == "archive":
+        name = (copies or {}).get(name) or layout.archived(name, kind)
     return ManifestFile(blob=name, bytes=blob.size, sha256=blob.sha256, crc64=blob.crc64)

@@ -161,6 +161,12 @@ class InFlightChunk:
         return verdict_on(self.content, self.verdicts) if self.content and self.is_proved else None
 
     @property
+    def seconds(self) -> float | None:
+        """Return how long its media last by their structure, of which the early look may have seen a part only."""
+        found = self.proof.seconds if self.proof else None
+        return self.facts.seconds if found is None else found
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """Return what is unusual about its content, also compared with its metadata file."""
         return (*(self.verdict.remarks if self.verdict else ()), *self._too_short())
@@ -173,7 +179,7 @@ class InFlightChunk:
         said = self.metadata.metadata if self.metadata else {}
         expected, paused = (float(said.get(name, 0)) / 1000 for name in ("duration_ms", "paused_ms"))
         tolerance = max(_TOLERANCE_SECONDS, _TOLERANCE * expected)
-        seconds = self.proof.seconds if self.proof else self.facts.seconds
+        seconds = self.seconds
         if seconds is None or seconds >= expected - paused - tolerance:
             return ()
         return (f"it lasts {seconds:.1f} s, its metadata file says {expected:.1f} s",)

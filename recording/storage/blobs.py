@@ -165,7 +165,7 @@ class Blobs:
             data,
             metadata={"sha256": hashlib.sha256(data).hexdigest(), **metadata},
             content_settings=ContentSettings(content_type=media_type),
-            # The service compares a CRC: unlike the archive copy of a chunk, a fact is not read again.
+            # The service compares an MD5: unlike the archive copy of a chunk, a fact is not read again.
             validate_content=True,
             overwrite=False,
         )
@@ -180,10 +180,10 @@ class Blobs:
         self, where: Container, name: str, data: bytes, *, over: StoredBlob | None, **metadata: str
     ) -> bool:
         """Replace the version of a blob that was read; False if it has changed. Facts are never replaced."""
-        seen: dict[str, Any] = {"overwrite": True, "etag": over.etag, "match_condition": _SAME} if over else {}
-        settings = ContentSettings(content_type="application/json")
+        options: dict[str, Any] = {"content_settings": ContentSettings(content_type="application/json")}
+        options |= {"overwrite": True, "etag": over.etag, "match_condition": _SAME} if over else {}
         try:
-            await self._blob(where, name).upload_blob(data, metadata=metadata, content_settings=settings, **seen)
+            await self._blob(where, name).upload_blob(data, metadata=metadata, validate_content=True, **options)
         except (ResourceExistsError, ResourceModifiedError):
             return False
         return True
@@ -195,6 +195,16 @@ class Blobs:
             with contextlib.suppress(IncompleteReadError):
                 return await self._read(where, name)
         return await self._read(where, name)
+
+    async def read_fact(self, where: Container, found: StoredBlob) -> bytes | None:
+        """Return the bytes of a blob that never changes; None if it doesn't exist.
+
+        Bytes that haven't its SHA-256 are read twice: only if both reads find them are they what storage has.
+        """
+        data = await self.read(where, found.name)
+        if data is None or found.sha256 in (None, hashlib.sha256(data).hexdigest()):
+            return data
+        return await self.read(where, found.name)
 
     async def _read(self, where: Container, name: str) -> bytes | None:
         try:

@@ -137,7 +137,7 @@ class RecordingStore:
         known = (blob.name, blob.etag)
         if event := self._events.get(known):
             return event, None
-        text = await self._blobs.read(where, blob.name) or b""
+        text = await self._blobs.read_fact(where, blob) or b""
         is_large = len(text) > LARGE_TEXT
         event = await compute(lambda: _event(text, blob), is_long=is_large)
         if event and is_large:

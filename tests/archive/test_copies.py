@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +14,15 @@ from local.azurite import Azurite
 from recording import crc64
 from recording.app import App
 from recording.archive.copies import COPY_BLOCK, Copies, copy_ranges
+from recording.config.settings import Settings
 from recording.formats import media
+from recording.formats.media import Inspection
 from recording.model import layout
 from recording.model.job import ChunkJob
-from recording.model.proof import ByteRange, ChunkFacts
-from recording.model.stored import StoredBlob
+from recording.model.proof import ByteRange, ChunkFacts, CopyProof
+from recording.model.stored import Container, StoredBlob
 from recording.storage.blobs import CopyFailed
-from tests.support.archives import HOUR, LATE, at, errors, manifest_of, outcomes
+from tests.support.archives import HOUR, LATE, at, errors, give_up, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
 from tests.support.facts import (
     MIB,
@@ -237,6 +240,146 @@ async def test_a_wrong_copy_that_may_not_be_replaced_stays_and_the_right_one_has
         await announce_files(app, 1, event_id="again")
         assert [] == (await sweep(app)).archived
         assert (files, {}) == (await listing(app.settings, "archive"), await listing(app.settings, "staging"))
+
+
+@pytest.mark.parametrize("part", ["event", "metadata"])
+async def test_a_wrong_event_or_metadata_file_that_may_not_be_replaced_stays_beside_the_right_one(
+    azurite: Azurite, environment: dict[str, str], part: str
+) -> None:
+    """Its recording isn't kept from the archive for ever, and the manifest names the right file."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await stage_files(app, BODY)
+        staged = {"event": layout.event_blob(KEY, EVENT), "metadata": job.metadata_blob}[part]
+        name, right = layout.archived(staged), (await listing(app.settings, "staging"))[staged]
+        await put(app.settings, "archive", name, b"{")
+        refused = {"kind": "status", "status": 409, "code": "BlobImmutableDueToPolicy", "times": 1000}
+        add_fault(proxy, **refused, operation="PutBlob", path=f"*/{name}")
+
+        assert [KEY] == (await sweep(app)).archived
+
+        files = await listing(app.settings, "archive")
+        [beside] = [one for one, sha256 in files.items() if sha256 == right]
+        [entry] = (await manifest_of(app, KEY)).chunks
+        assert entry.metadata is not None
+        assert (hashlib.sha256(b"{").hexdigest(), True) == (files[name], beside.startswith(name.removesuffix("json")))
+        assert entry.metadata.blob == (beside if part == "metadata" else layout.archived(job.metadata_blob))
+        assert (await app.verifier.verify(KEY)).ok
+        assert {} == await listing(app.settings, "staging")
+
+        # What comes later finds it under that name.
+        await announce_files(app, 1, event_id="again")
+        assert [] == (await sweep(app)).archived
+        assert (files, {}) == (await listing(app.settings, "archive"), await listing(app.settings, "staging"))
+
+
+async def test_content_without_a_proof_is_listed_under_the_name_that_it_got(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """Another copy that can't be replaced has its usual name."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await announce_files(app, 1)
+        await put(app.settings, "staging", job.content_blob, BODY)
+        name = layout.archived(job.content_blob, None)
+        await put(app.settings, "archive", name, BODY[:100])
+        refused = {"kind": "status", "status": 409, "code": "BlobImmutableDueToPolicy", "times": 1000}
+        add_fault(proxy, **refused, operation="PutBlockList", path=f"*/{name}")
+
+        assert [KEY] == (await sweep(app, now=await give_up(app, job))).incomplete
+
+        [entry] = (await manifest_of(app, KEY)).chunks
+        files = await listing(app.settings, "archive")
+        assert entry.content is not None
+        assert ("unproved", True) == (entry.outcome, entry.content.blob != name)
+        assert hashlib.sha256(BODY).hexdigest() == files[entry.content.blob]
+
+
+@pytest.mark.parametrize("part", ["event", "metadata"])
+async def test_one_wrong_read_of_staging_is_no_damage(
+    azurite: Azurite, environment: dict[str, str], caplog: pytest.LogCaptureFixture, part: str
+) -> None:
+    """What is deleted and fetched again may be gone at ACS by then; what an event says goes into the manifest."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await stage_files(app, BODY)
+        staged = {"event": layout.event_blob(KEY, EVENT), "metadata": job.metadata_blob}[part]
+        add_fault(proxy, kind="corrupt", operation="GetBlob", path=f"*/{staged}", times=1)
+
+        assert [KEY] == (await sweep(app)).archived
+
+        assert (1, []) == (faults_met(proxy), errors(caplog))
+        assert (await app.verifier.verify(KEY)).ok
+
+
+async def test_one_wrong_read_of_a_copy_replaces_nothing(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """Another worker may have found it right, and be about to say so."""
+    [job] = await stage_files(app, BODY)
+    written: list[int] = []
+
+    async def note() -> None:
+        written.append(1)
+
+    misread = FaultyBlobs(app.settings).on("read_ranges", reads=lambda piece: piece[:-1] + b"x", times=1)
+    misread.on("copy_to_archive", after=note)
+
+    [fact] = (await Copies(misread, app.clients.content).bring(await app.recordings.load(KEY), None, seconds=60)).proofs
+    await misread.aclose()
+
+    proof = CopyProof.from_metadata(fact.metadata)
+    copy = await app.clients.blobs.stat("archive", layout.archived(job.content_blob, "wav"))
+    assert proof is not None
+    assert copy is not None
+    assert ([1], copy.etag) == (written, proof.etag)
+    assert "copy.differs" not in caplog.text
+
+
+async def test_a_copy_that_the_version_before_still_makes_is_waited_for(app: App) -> None:
+    """Its copies were asynchronous: one that is pending is neither replaced nor taken as complete."""
+    [job] = await announce_files(app, 1)
+    await commit(app, job, BODY, old_facts(BODY))
+    name = layout.archived(job.content_blob, "wav")
+    await put(app.settings, "archive", name, BODY[:100], **old_facts(BODY).to_metadata())
+    before = await listing(app.settings, "archive")
+    pending = _Pending(app.settings, name)
+
+    report = await sweep(with_blobs(app, pending))
+
+    assert [KEY] == report.failed
+    assert before[name] == (await listing(app.settings, "archive"))[name]
+    assert job.content_blob in await listing(app.settings, "staging")
+
+    pending.is_pending = False
+    assert [KEY] == (await sweep(with_blobs(app, pending))).archived
+    await pending.aclose()
+    assert (await app.verifier.verify(KEY)).ok
+
+
+class _Pending(FaultyBlobs):
+    """Storage in which a copy by the service is under way, which Azurite completes at once."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        super().__init__(settings)
+        self._name = name
+        self.is_pending = True
+
+    async def stat(self, where: Container, name: str) -> StoredBlob | None:
+        found = await super().stat(where, name)
+        is_it = found and where == "archive" and name == self._name and self.is_pending
+        return replace(found, copy_status="pending") if found and is_it else found
+
+
+async def test_a_duration_that_only_the_pass_over_the_copy_finds_is_in_the_manifest(app: App) -> None:
+    """The early look sees a part of a large MP3; the timeline and joined files need its length."""
+    body = mp3(400)
+    [job] = await announce_files(app, 1)
+    looked = Inspection(len(body))
+    looked.feed(body)
+    await commit(app, job, body, facts_of(body, looked=False).model_copy(update={"seconds": None}))
+
+    await sweep(app)
+
+    [entry] = (await manifest_of(app, KEY)).chunks
+    seconds = looked.verdict().seconds
+    assert seconds is not None
+    assert round(seconds * 1000) == entry.media_ms
 
 
 async def damage(app: App, job: ChunkJob, facts: Callable[[bytes], ChunkFacts] = facts_of) -> bytes:
