@@ -20,7 +20,8 @@ from tests.support.manifests import KEY as JOINED
 from tests.support.manifests import finished
 from tests.support.v1 import ROOT, Site, running
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+# One worker runs them all: each would build the fixture of the module for itself.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("v1")]
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
 EVENT = "20260301-sha256-0123456789abcdef0123456789abcdef"

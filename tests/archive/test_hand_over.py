@@ -409,7 +409,7 @@ async def test_a_recording_of_one_chunk_takes_twenty_one_requests_to_archive_it(
 
     And a list of stops, and the one that was assigned to it, since events of the 2021 preview API name no recording;
     tombstones of key and document, and of the key once more; holds and retention class by two lists, before its rows
-    are written and after that. Each chunk more takes six. Not counted: the pass over its copy, in ranges of 2 MiB.
+    are written and after that. Each chunk more takes six. Not counted: the pass over its copy, in ranges of 4 MiB.
     """
     async with harmed(azurite, environment) as (app, proxy):
         await app.clients.index.digests()

@@ -21,6 +21,8 @@ from tests.support.facts import put, receive, stage, sweep
 from tests.support.manifests import empty_manifest
 from tests.support.source import close, recording_of
 
+# One worker runs them all: each would build the fixture of the module for itself.
+pytestmark = pytest.mark.xdist_group("browse")
 UNKNOWN = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 

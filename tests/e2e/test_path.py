@@ -18,7 +18,8 @@ MIB = 1024 * 1024
 # More than a worker may grow by; `make acceptance` has chunks as large as the service's largest.
 LARGE_MIB = 96
 NOTIFICATION = {"aeg-event-type": "Notification"}
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# One worker runs them all: each would build the fixture of the module for itself.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("path")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

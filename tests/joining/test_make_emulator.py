@@ -22,7 +22,8 @@ from tests.support.joined import archived
 from tests.support.joining import check_joined
 from tests.support.manifests import KEY
 
-pytestmark = pytest.mark.derived
+# One worker runs them all: each would build the fixture of the module for itself.
+pytestmark = [pytest.mark.derived, pytest.mark.xdist_group("make_emulator")]
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 # The third and fourth of seven seconds.

@@ -17,7 +17,8 @@ from local.soak.checker import Findings, Sent, check
 from local.soak.source import Part, Source
 from local.soak.watch import ARCHIVE, QUARANTINE, STAGING, key_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# One worker runs them all: each would build the fixture of the module for itself.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("soak_checker")]
 PARTS: tuple[tuple[Part, str], ...] = (("content", "mp4"), ("metadata", "json"))
 MARKER = "soak-bad-000001"
 Files = dict[str, bytes]

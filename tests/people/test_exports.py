@@ -31,7 +31,8 @@ from tests.support.faults import FaultyBlobs, Killed
 from tests.support.people import ADA, GRACE, PHONE, archive, named_in_metadata_files, recorded
 from tests.support.source import Host, storage_host
 
-pytestmark = pytest.mark.derived
+# One worker runs them all: each would build the fixture of the module for itself.
+pytestmark = [pytest.mark.derived, pytest.mark.xdist_group("exports")]
 BOSS = Caller("Grace", principal=Principal("person", "8c5f7a39-0000-4000-8000-000000000002", "Grace", frozenset()))
 CALL = "aHR0cHM6Ly9jb252LmV4YW1wbGUvY29udi94"
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
 from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
 from tests.support.facts import listing, receive, run_timer, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
+from tests.support.source import close, open_app
 
 MINUTE = timedelta(minutes=1)
 # Two chunks, two metadata files and an event are copied, the proofs of two copies and the manifest are written, the
@@ -32,13 +32,11 @@ numbers = itertools.count()
 async def another(environment: dict[str, str], number: int) -> AsyncIterator[App]:
     """Build the app with other containers."""
     names = ("STAGING_CONTAINER", "ARCHIVE_CONTAINER", "QUARANTINE_CONTAINER")
-    app = await bootstrap.open_app(
-        read_settings(environment | {name: f"{environment[name]}-{number}" for name in names})
-    )
+    app = await open_app(read_settings(environment | {name: f"{environment[name]}-{number}" for name in names}))
     try:
         yield app
     finally:
-        await app.aclose()
+        await close(app)
 
 
 async def archived(app: App) -> dict[str, Any]:

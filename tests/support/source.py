@@ -5,7 +5,7 @@ import contextlib
 import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from local.loopback import certificate
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import Settings, read_settings
+from recording.storage.blobs import RETRIES
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -48,23 +49,21 @@ def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return of_server, ssl.create_default_context(cafile=str(pem))
 
 
-# The accounts in which an app of this process has made the queues.
+# The accounts in which an app of this process has made the queues; the others of a test lead to the same one.
 _with_queues: set[SecretStr] = set()
 
 
-async def open_app(settings: Settings) -> App:
+async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> App:
     """Open an app in little time: the test's containers are new, and an earlier app has made the queues.
 
     `bootstrap.open_app` looks for each first, which takes more requests than many a test (test_app.py has it).
     """
-    account, *others = {
-        one.connection_string for one in (settings.host_storage, settings.staging_storage, settings.archive_storage)
-    }
-    if account is None or others or account not in _with_queues:
-        app = await bootstrap.open_app(settings)
-        _with_queues.update([account] if account and not others else [])
+    account = settings.host_storage.connection_string
+    if account is None or account not in _with_queues:
+        app = await bootstrap.open_app(settings, retries=retries)
+        _with_queues.update([account] if account else [])
         return app
-    clients = bootstrap.connect(settings)
+    clients = bootstrap.connect(settings, retries=retries)
     for where, container in clients.blobs._containers.items():
         # A second app of the same test finds it. That of dead letters is Event Grid's.
         with contextlib.suppress(ResourceExistsError):

@@ -9,6 +9,13 @@ import pytest_asyncio
 from local.azurite import Azurite
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run all of them in one worker: each would start a storage and hosts of its own."""
+    for item in items:
+        if "tests/local/functions/" in item.path.as_posix():
+            item.add_marker(pytest.mark.xdist_group("functions"))
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def storage() -> AsyncIterator[str]:
     """Return the connection string of an Azurite that runs as long as the tests."""
