@@ -1,7 +1,9 @@
 """recording/catalogue/verify.py: what the archive holds is read again and compared with its manifest."""
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tests.support.emulator import Control
 from tests.support.facts import MIB, announce, archived, body_of, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
 
+STORED = Path(__file__).parents[1] / "data/stored"
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
 
 
@@ -147,6 +150,28 @@ async def test_content_that_was_never_read_back_is_looked_at(app: App, control: 
     await put(app.settings, "archive", written.chunks[0].content.blob, bytes(1000))
 
     assert "no media" in (await problems(app, job))[-1]
+
+
+async def test_an_archive_of_an_older_version_is_verified_by_its_own_manifest(app: App) -> None:
+    """It has a SHA-256 and no CRC64 of the copy; an unproved chunk has no digest, so its structure is looked at."""
+    written = json.loads((STORED / "manifest.json").read_text()) | {"revision": 1}
+    first, _, unproved = written["chunks"]
+    bodies = {"content": file_of(20_000), "metadata": b'{"chunkIndex": 0}'}
+    for part, body in bodies.items():
+        first[part] |= {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        await put(app.settings, "archive", first[part]["blob"], body)
+    await put(app.settings, "archive", unproved["content"]["blob"], b"RIFF?")
+    key = written["recordingKey"]
+    await put(app.settings, "archive", layout.manifest_blob(key), json.dumps(written).encode())
+
+    found = await app.verifier.verify(key)
+    assert [True, True, False] == [not chunk.problems for chunk in found.chunks]
+
+    for part, body in bodies.items():
+        await put(app.settings, "archive", first[part]["blob"], body[:-1] + bytes([body[-1] ^ 1]))
+        [problem] = (await app.verifier.verify(key)).chunks[0].problems
+        assert problem.startswith(f"{first[part]['blob']}: has SHA-256")
+        await put(app.settings, "archive", first[part]["blob"], body)
 
 
 async def test_an_unknown_recording_is_not_found(app: App, control: Control) -> None:
