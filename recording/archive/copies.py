@@ -1,7 +1,7 @@
 """The copies of a recording's blobs, from staging into the archive, and the proof of each chunk's copy.
 
 The service makes the copy of a chunk's content, and answers the CRC64 of each block. Then all bytes of the copy are
-read once: they must have the digest that was counted when they came from the source. What was found is a fact, and the
+read: they must have the digest that was counted when they came from the source. What was found is a fact, and the
 manifest waits for it.
 """
 
@@ -45,6 +45,8 @@ _MOST_FAILURES = 32
 # comes when all bytes are there (docs/azure-storage.md#copies-on-the-servers-side), and the client waits for a minute.
 COPY_BLOCK = 256 * 1024 * 1024
 _TRIES = 3
+# Wrong copies that can't be replaced, and stay beside each other.
+_MOST_NAMES = 32
 # Bytes count as damaged when two reads have found others than were proved: a single one may itself be wrong.
 _READS = 2
 
@@ -57,7 +59,7 @@ class Gone(CopyFailed):
 class Copied:
     """What was copied: the facts that prove it, new ones among them, and how many blobs are left.
 
-    `names` has the copies that have no proof and not their usual name, by the names of their sources.
+    `names` has the copies without a proof that don't have their usual name, by the names of their sources.
     """
 
     proofs: tuple[StoredBlob, ...]
@@ -67,7 +69,10 @@ class Copied:
 
 @dataclass(frozen=True)
 class _Work:
-    """The copies of one recording: the names in the archive, what is there, and the chunk that each blob is of."""
+    """The copies of one recording: the names in the archive, what is there, and the chunk that each blob is of.
+
+    `made` are the proofs of this job, `written` the ETags of its copies of content, `renamed` those with another name.
+    """
 
     recording: InFlightRecording
     before: Manifest | None
@@ -76,6 +81,7 @@ class _Work:
     chunks: dict[str, InFlightChunk]
     protection: Protection | None = None
     made: list[StoredBlob] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
     renamed: dict[str, str] = field(default_factory=dict)
 
     def is_done(self, source: StoredBlob, name: str) -> bool:
@@ -84,7 +90,9 @@ class _Work:
             proof = self.proofs.get(source.name)
             copy = self.there.get(proof.blob) if proof else None
             return proof is not None and copy is not None and (copy.etag, copy.size) == (proof.etag, proof.bytes)
-        return name in self.there and is_copy(self.there[name], source)
+        copy = self.there.get(name)
+        # One beside it says that its bytes were found wrong.
+        return copy is not None and is_copy(copy, source) and layout.another_copy(name, copy.etag) not in self.there
 
 
 class Copies:
@@ -179,9 +187,13 @@ class Copies:
     async def _copy_proved(self, work: _Work, source: StoredBlob, name: str) -> StoredBlob:
         """Copy a chunk's content, and return the fact that proves the copy."""
         copy = await self._copy(work, source, name)
-        for _ in range(_TRIES):
+        tries = 0
+        for _ in range(_MOST_NAMES):
             if fact := await self._prove(work.recording.key, source, copy):
                 return fact
+            tries += copy.etag in work.written
+            if tries == _TRIES:
+                break
             copy = await self._copy(work, source, copy.name, over=copy)
         raise CopyDiffers(f"the bytes of each copy of {source.name} differ; it will be retried")
 
@@ -227,7 +239,8 @@ class Copies:
         """
         ranges = copy_ranges(source)
         kind = media.kind_of(name)
-        for _ in range(_TRIES):
+        changes = 0
+        while changes < _TRIES:
             if over:
                 # Facts that are no longer those of staging must not replace what was made from newer ones.
                 there = await self._blobs.stat("staging", source.name)
@@ -243,6 +256,7 @@ class Copies:
                     protection=work.protection,
                 )
             if made:
+                work.written.add(made.etag)
                 return made
             found = await self._blobs.stat("archive", name)
             if found and found.copy_status == "pending":
@@ -252,6 +266,7 @@ class Copies:
             elif found and is_copy(found, source):
                 return found
             else:
+                changes += over is not None or found is None
                 over = found
         raise CopyFailed(f"the copy of {source.name} was changed by others each time; it will be retried")
 
@@ -265,11 +280,11 @@ class Copies:
             raise CopyDiffers(f"{source.name} has other bytes than were written; it will be retried")
         metadata = {name: value for name, value in source.metadata.items() if name != "sha256"}
         copy = name
-        for _ in range(_TRIES):
+        for _ in range(_MOST_NAMES):
             if await self._blobs.create("archive", copy, data, work.protection, **metadata):
                 break
             found = await self._blobs.stat("archive", copy)
-            if found and await self._blobs.read("archive", copy) == data:
+            if found and await self._blobs.read_fact("archive", found) == data:
                 break
             if work.before and layout.staged_kind(source.name) == "event":
                 other = layout.event_id(None, data.decode(errors="replace"))
@@ -381,7 +396,8 @@ def _surplus(recording: InFlightRecording, before: Manifest | None) -> set[str]:
     for blob, parsed in staged:
         document = (parsed.id, parsed.kind)
         if there := archived.get(document):
-            is_surplus = any(_stem(f.blob) == _stem(blob.name) for f in there) or _adds_nothing(blob, there)
+            named = any(_stem(f.blob, parsed.kind) == _stem(blob.name, parsed.kind) for f in there)
+            is_surplus = named or _adds_nothing(blob, there)
         else:
             here = in_staging.get(document, blob)
             is_surplus = here.name != blob.name and _adds_nothing(blob, [here])
@@ -397,5 +413,7 @@ def _adds_nothing(blob: StoredBlob, kept: Iterable[StoredBlob | ManifestFile]) -
     return any(blob.crc64 in (None, one.crc64) for one in kept)
 
 
-def _stem(blob: str) -> str:
-    return blob.rpartition("/")[2].rpartition(".")[0]
+def _stem(blob: str, kind: str) -> str:
+    name = blob.rpartition("/")[2]
+    # Each version of a chunk's content is a file of its own. There is one metadata file, whatever its copy is called.
+    return name.partition(".")[0] if kind == "metadata" else name.rpartition(".")[0]

@@ -24,6 +24,7 @@ staging     {key}/events/{event-id}.json            the event as received
             pending-holds/{id}/asked.json           which recordings a case is to hold: what a search finds
             pending-holds/{id}/progress.json        how far that has come
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
+            {yyyy}/{MM}/{dd}/{key}/…/{name}.{copy}.{kind}  the right copy beside a wrong one that can't be replaced
             starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
             started/{sha256}.json                   in which conversation a recording was started
             endings/{sha256}.json                   that a recording ended

@@ -258,7 +258,7 @@ def write_manifest(
     """Return the manifest of a recording: to be archived now, or of its present state if it is still in flight.
 
     `before` is the manifest that this one supersedes: its chunks are carried over, so that the newest manifest always
-    lists everything. `copies` names, by their sources, the archive copies that have not their usual name.
+    lists everything. `copies` names, by their sources, the archive copies that don't have their usual name.
     """
     entries = {known.document_id: known for known in before.chunks} if before else {}
     for chunk in new_chunks(recording, before):

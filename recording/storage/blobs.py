@@ -179,7 +179,10 @@ class Blobs:
     async def replace(
         self, where: Container, name: str, data: bytes, *, over: StoredBlob | None, **metadata: str
     ) -> bool:
-        """Replace the version of a blob that was read; False if it has changed. Facts are never replaced."""
+        """Replace the version of a blob that was read; False if it has changed, or may not be replaced.
+
+        Facts are never replaced.
+        """
         options: dict[str, Any] = {"content_settings": ContentSettings(content_type="application/json")}
         options |= {"overwrite": True, "etag": over.etag, "match_condition": _SAME} if over else {}
         try:
@@ -199,7 +202,7 @@ class Blobs:
     async def read_fact(self, where: Container, found: StoredBlob) -> bytes | None:
         """Return the bytes of a blob that never changes; None if it doesn't exist.
 
-        Bytes that haven't its SHA-256 are read twice: only if both reads find them are they what storage has.
+        They are read once more if they don't have its SHA-256: what is returned then is what storage has.
         """
         data = await self.read(where, found.name)
         if data is None or found.sha256 in (None, hashlib.sha256(data).hexdigest()):

@@ -185,7 +185,7 @@ class RecordingStore:
         Raises azure-core's errors.
         """
         blobs = {c.document_id: c.metadata for c in recording.chunks if c.metadata and c.said is None}
-        read = await self._read_metadata_files("staging", {one: blob.name for one, blob in blobs.items()})
+        read = await self._read_metadata_files("staging", blobs)
         return replace(
             recording, chunks=tuple(replace(c, read=read.get(c.document_id, c.read)) for c in recording.chunks)
         )
@@ -197,16 +197,20 @@ class RecordingStore:
         """
         if written.timeline or not written.chunks:
             return written
-        blobs = {entry.document_id: entry.metadata.blob for entry in written.chunks if entry.metadata}
+        files = {entry.document_id: entry.metadata for entry in written.chunks if entry.metadata}
+        blobs = {
+            one: StoredBlob(file.blob, file.bytes, "", {"sha256": file.sha256} if file.sha256 else {})
+            for one, file in files.items()
+        }
         return manifest.with_metadata_files(written, await self._read_metadata_files("archive", blobs))
 
-    async def _read_metadata_files(self, where: Container, blobs: dict[str, str]) -> dict[str, MetadataFile]:
+    async def _read_metadata_files(self, where: Container, blobs: dict[str, StoredBlob]) -> dict[str, MetadataFile]:
         """Read metadata files by document id."""
         found: dict[str, MetadataFile] = {}
 
-        async def read(one: tuple[str, str]) -> None:
+        async def read(one: tuple[str, StoredBlob]) -> None:
             document_id, blob = one
-            found[document_id] = payload.parse_metadata_file(await self._blobs.read(where, blob) or b"")
+            found[document_id] = payload.parse_metadata_file(await self._blobs.read_fact(where, blob) or b"")
 
         await run_each(read, blobs.items(), at_once=_REQUESTS)
         return found

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
 from recording import crc64
 from recording.app import App
 from recording.archive.copies import COPY_BLOCK, Copies, copy_ranges
@@ -266,30 +267,80 @@ async def test_a_wrong_event_or_metadata_file_that_may_not_be_replaced_stays_bes
         assert (await app.verifier.verify(KEY)).ok
         assert {} == await listing(app.settings, "staging")
 
-        # What comes later finds it under that name.
+        # Others that come later are not copied beside it.
         await announce_files(app, 1, event_id="again")
-        assert [] == (await sweep(app)).archived
+        await put(app.settings, "staging", job.metadata_blob, b"{}", sha256=hashlib.sha256(b"{}").hexdigest())
+        await sweep(app)
         assert (files, {}) == (await listing(app.settings, "archive"), await listing(app.settings, "staging"))
+
+
+async def test_a_run_that_was_killed_does_not_take_a_wrong_file_for_its_copy(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """The next one lists what is there, and by its metadata the wrong file has the right bytes."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await stage_files(app, BODY)
+        staged = await app.clients.blobs.stat("staging", job.metadata_blob)
+        assert staged is not None
+        name = layout.archived(job.metadata_blob)
+        await put(app.settings, "archive", name, b"x" * staged.size, **staged.metadata)
+        refused = {"kind": "status", "status": 409, "code": "BlobImmutableDueToPolicy", "times": 1000}
+        add_fault(proxy, **refused, operation="PutBlob", path=f"*/{name}")
+        copies = Copies(app.clients.blobs, app.clients.content)
+        await copies.bring(await app.recordings.load(KEY), None, seconds=60)
+
+        assert [KEY] == (await sweep(app)).archived
+
+        [entry] = (await manifest_of(app, KEY)).chunks
+        assert entry.metadata is not None
+        assert staged.sha256 == (await listing(app.settings, "archive"))[entry.metadata.blob]
+        assert (await app.verifier.verify(KEY)).ok
+
+
+async def wrong_copies(app: App, proxy: StorageProxy, name: str, body: bytes, **metadata: str) -> str:
+    """Put four wrong copies into the archive that may not be replaced; return the name that the next one gets."""
+    for _ in range(4):
+        await put(app.settings, "archive", name, body, **metadata)
+        refused = {"kind": "status", "status": 409, "code": "BlobImmutableDueToPolicy", "times": 1000}
+        add_fault(proxy, **refused, operation="PutBlockList", path=f"*/{name}")
+        found = await app.clients.blobs.stat("archive", name)
+        assert found is not None
+        name = layout.another_copy(name, found.etag)
+    return name
+
+
+async def test_several_wrong_copies_that_may_not_be_replaced_keep_no_recording_from_the_archive(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """A store that is not well may keep some wrong in each run; once it is well, the next copy is right."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await stage_files(app, BODY)
+        usual = layout.archived(job.content_blob, "wav")
+        name = await wrong_copies(app, proxy, usual, BODY[:-1] + b"x", **facts_of(BODY).to_metadata())
+
+        assert [KEY] == (await sweep(app)).archived
+
+        [entry] = (await manifest_of(app, KEY)).chunks
+        assert entry.content is not None
+        assert name == entry.content.blob
+        assert (await app.verifier.verify(KEY)).ok
 
 
 async def test_content_without_a_proof_is_listed_under_the_name_that_it_got(
     azurite: Azurite, environment: dict[str, str]
 ) -> None:
-    """Another copy that can't be replaced has its usual name."""
+    """Others that can't be replaced have its usual name and the next ones."""
     async with harmed(azurite, environment) as (app, proxy):
         [job] = await announce_files(app, 1)
         await put(app.settings, "staging", job.content_blob, BODY)
-        name = layout.archived(job.content_blob, None)
-        await put(app.settings, "archive", name, BODY[:100])
-        refused = {"kind": "status", "status": 409, "code": "BlobImmutableDueToPolicy", "times": 1000}
-        add_fault(proxy, **refused, operation="PutBlockList", path=f"*/{name}")
+        name = await wrong_copies(app, proxy, layout.archived(job.content_blob, None), BODY[:100])
 
         assert [KEY] == (await sweep(app, now=await give_up(app, job))).incomplete
 
         [entry] = (await manifest_of(app, KEY)).chunks
         files = await listing(app.settings, "archive")
         assert entry.content is not None
-        assert ("unproved", True) == (entry.outcome, entry.content.blob != name)
+        assert ("unproved", name) == (entry.outcome, entry.content.blob)
         assert hashlib.sha256(BODY).hexdigest() == files[entry.content.blob]
 
 
