@@ -15,7 +15,8 @@ from tests.support import big
 from tests.support.archives import LATE, lose
 from tests.support.big import counted
 from tests.support.emulator import Control
-from tests.support.facts import announce, harmed, listing, put, receive, stage, sweep
+from tests.support.facts import add_fault, announce, faults_met, harmed, listing, put, receive, stage, sweep
+from tests.support.proved import KEY, announce_files
 
 
 async def test_a_chunk_is_archived_when_the_manifest_says_so(app: App, control: Control) -> None:
@@ -88,3 +89,22 @@ async def test_a_manifest_that_cannot_be_read_costs_no_chunk(app: App, control: 
 
     assert not await app.recordings.is_archived(job)
     await app.ingest.run(job)
+
+
+async def test_a_metadata_file_that_is_read_wrongly_once_is_read_again(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """Of a file whose contents don't fit on its blob the manifest has what is read then, and staging is emptied."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await announce_files(app, 1)
+        body = json.dumps({"participants": [{"participantId": "8:acs:ada"}]}).encode()
+        await app.clients.blobs.create("staging", job.metadata_blob, body)
+        [chunk] = (await app.recordings.load(KEY)).chunks
+        assert chunk.said is None
+        add_fault(proxy, kind="corrupt", operation="GetBlob", path=f"*/{job.metadata_blob}", times=1)
+
+        read = await app.recordings.with_metadata_files(await app.recordings.load(KEY))
+
+        assert 1 == faults_met(proxy)
+        assert read.chunks[0].said is not None
+        assert ["8:acs:ada"] == [one.id for one in read.chunks[0].said.speakers]
