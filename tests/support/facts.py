@@ -158,7 +158,7 @@ async def run_timer(app: App, *, now: datetime, **more: Any) -> TimerReport:
 
     Nothing is poisoned in most tests, and to ask eight queues takes more requests than all the rest of a run.
     """
-    parts = {"archives_all": True, "poison": _NOTHING_POISONED} | more
+    parts: dict[str, Any] = {"archives_all": True, "poison": _NOTHING_POISONED} | more
     return await replace(app.timer, clock=lambda: now, **parts).run()
 
 
