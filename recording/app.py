@@ -86,7 +86,7 @@ from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore
 from recording.storage.places import Places
-from recording.storage.queues import Queue
+from recording.storage.queues import Queue, QueueAccount
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
 from recording.storage.tombstones import Tombstones
@@ -101,6 +101,7 @@ class Clients:
     """Everything that has a connection; all are closed together."""
 
     blobs: Blobs
+    queue_account: QueueAccount
     chunk_queue: Queue
     chunk_poison: Queue
     bulk_queue: Queue
@@ -173,10 +174,7 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in self.queues:
-            await queue.aclose()
-        for queue in self.poison_queues:
-            await queue.aclose()
+        await self.queue_account.aclose()
         await self.index.aclose()
         await self.topic.aclose()
         await self.service.aclose()
@@ -308,25 +306,27 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
     credential = _identity() if needs_identity else None
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     blobs = Blobs(settings, credential, retries=retries)
+    account = QueueAccount(settings, credential)
     return Clients(
         blobs=blobs,
-        chunk_queue=Queue(settings, job.QUEUE, credential),
-        chunk_poison=Queue(settings, f"{job.QUEUE}-poison", credential),
-        bulk_queue=Queue(settings, job.BULK_QUEUE, credential),
-        bulk_poison=Queue(settings, f"{job.BULK_QUEUE}-poison", credential),
-        event_queue=Queue(settings, backlog.QUEUE, credential),
-        event_poison=Queue(settings, f"{backlog.QUEUE}-poison", credential),
+        queue_account=account,
+        chunk_queue=Queue(account, job.QUEUE),
+        chunk_poison=Queue(account, f"{job.QUEUE}-poison"),
+        bulk_queue=Queue(account, job.BULK_QUEUE),
+        bulk_poison=Queue(account, f"{job.BULK_QUEUE}-poison"),
+        event_queue=Queue(account, backlog.QUEUE),
+        event_poison=Queue(account, f"{backlog.QUEUE}-poison"),
         index=Index(settings, blobs, credential),
-        archive_queue=Queue(settings, job.ARCHIVE_QUEUE, credential),
-        archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
-        export_queue=Queue(settings, job.EXPORT_QUEUE, credential),
-        export_poison=Queue(settings, f"{job.EXPORT_QUEUE}-poison", credential),
-        join_queue=Queue(settings, job.JOIN_QUEUE, credential),
-        join_poison=Queue(settings, f"{job.JOIN_QUEUE}-poison", credential),
-        erasure_queue=Queue(settings, job.ERASURE_QUEUE, credential),
-        erasure_poison=Queue(settings, f"{job.ERASURE_QUEUE}-poison", credential),
-        holds_queue=Queue(settings, job.HOLDS_QUEUE, credential),
-        holds_poison=Queue(settings, f"{job.HOLDS_QUEUE}-poison", credential),
+        archive_queue=Queue(account, job.ARCHIVE_QUEUE),
+        archive_poison=Queue(account, f"{job.ARCHIVE_QUEUE}-poison"),
+        export_queue=Queue(account, job.EXPORT_QUEUE),
+        export_poison=Queue(account, f"{job.EXPORT_QUEUE}-poison"),
+        join_queue=Queue(account, job.JOIN_QUEUE),
+        join_poison=Queue(account, f"{job.JOIN_QUEUE}-poison"),
+        erasure_queue=Queue(account, job.ERASURE_QUEUE),
+        erasure_poison=Queue(account, f"{job.ERASURE_QUEUE}-poison"),
+        holds_queue=Queue(account, job.HOLDS_QUEUE),
+        holds_poison=Queue(account, f"{job.HOLDS_QUEUE}-poison"),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).

@@ -56,7 +56,7 @@ class HangingQueue(Queue):
 async def test_poison_queues_that_hang_do_not_take_the_time_of_recordings(app: App, control: Control) -> None:
     """The time of the run begins after the queues had theirs."""
     [job] = await stage(app, await control.recording(500))
-    hanging = HangingQueue(app.settings, "hanging-poison", None)
+    hanging = HangingQueue(app.clients.queue_account, "hanging-poison")
     hang = [hanging] * 8
     poison = PoisonQueues(
         *hang,
@@ -69,7 +69,6 @@ async def test_poison_queues_that_hang_do_not_take_the_time_of_recordings(app: A
 
     report = await run_timer(app, now=datetime.now(UTC), poison=poison, budget_seconds=4.0)
 
-    await hanging.aclose()
     assert [job.recording_key] == report.archived
 
 

@@ -49,7 +49,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         clients = connect(settings)
     except Misconfigured as wrong:
         return examination.unreadable(wrong)
-    scratch = Queue(settings, f"recording-doctor-{token_hex(4)}", clients.credential)
+    scratch = Queue(clients.queue_account, f"recording-doctor-{token_hex(4)}")
     queues = tuple(zip(clients.queues, clients.poison_queues, strict=True))
     try:
         found, of_index, of_holds, of_erasures, of_events = await asyncio.gather(
@@ -62,7 +62,6 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
             _subscription(arguments.topic, settings),
         )
     finally:
-        await scratch.aclose()
         await clients.aclose()
     return [*found, of_index, of_holds, of_erasures, *of_events]
 

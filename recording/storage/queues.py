@@ -8,7 +8,7 @@ from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError
-from azure.storage.queue.aio import QueueClient
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from recording import urls
 from recording.config.settings import Settings
@@ -27,25 +27,39 @@ class QueuedMessage:
     receipt: str
 
 
-class Queue:
-    """A queue, which may not exist yet; close it with `aclose`."""
+class QueueAccount:
+    """The account of the queues, which share its connections; close it with `aclose`."""
 
     def __init__(
         self,
         settings: Settings,
-        name: str,
         credential: AsyncTokenCredential | None = None,
         *,
         retries: Mapping[str, Any] = RETRIES,
     ) -> None:
-        self.name = name
         account = settings.host_storage
         options = {**retries, "use_env_settings": urls.names_proxy()}
-        self._client = (
-            QueueClient(str(account.queue_uri), name, credential=credential, **options)
+        self._service = (
+            QueueServiceClient(str(account.queue_uri), credential=credential, **options)
             if account.connection_string is None
-            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **options)
+            else QueueServiceClient.from_connection_string(account.connection_string.get_secret_value(), **options)
         )
+
+    def client(self, name: str) -> QueueClient:
+        """Return the client of a queue; nothing is sent yet."""
+        return self._service.get_queue_client(name)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._service.close()
+
+
+class Queue:
+    """A queue, which may not exist yet."""
+
+    def __init__(self, account: QueueAccount, name: str) -> None:
+        self.name = name
+        self._client = account.client(name)
 
     async def create(self) -> None:
         """Create the queue if it is missing."""
@@ -79,10 +93,6 @@ class Queue:
     async def depth(self) -> int:
         """Return the approximate number of messages; raises ResourceNotFoundError if there is no such queue."""
         return (await self._client.get_queue_properties()).approximate_message_count or 0
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.close()
 
 
 def _decode(content: str) -> str:

@@ -19,7 +19,7 @@ async def examine(environment: dict[str, str], *, timeout: float = 15.0, **more:
     """Examine a deployment, and return what was found by name, what failed first. No secret may be in it."""
     settings = read_settings(environment | SCHEDULE | more)
     clients = connect(settings)
-    scratch = Queue(settings, "recording-doctor-test", clients.credential)
+    scratch = Queue(clients.queue_account, "recording-doctor-test")
     queues = tuple(zip(clients.queues, clients.poison_queues, strict=True))
     try:
         found = await examination.examine(
@@ -31,7 +31,6 @@ async def examine(environment: dict[str, str], *, timeout: float = 15.0, **more:
             timeout=timeout,
         )
     finally:
-        await scratch.aclose()
         await clients.aclose()
     shown = finding.table(found)
     assert [] == [secret for secret in SECRETS if secret in shown], shown

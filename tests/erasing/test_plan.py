@@ -74,10 +74,9 @@ async def test_what_could_not_be_queued_is_queued_by_the_next_run(app: App, cont
     [job] = await archived(app, control, 1000)
     await ask(app, job.recording_key)
     due = datetime.now(UTC) + timedelta(days=1) + MINUTE
-    down = DownQueue(app.settings, "down", None)
+    down = DownQueue(app.clients.queue_account, "down")
 
     await run_timer(app, now=due, erasures=replace(app.timer.erasures, queue=down))
-    await down.aclose()
     assert job.recording_key not in await queued(app)
 
     await run_timer(app, now=due)

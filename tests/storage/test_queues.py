@@ -9,18 +9,25 @@ import pytest_asyncio
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from recording.config.settings import Settings
-from recording.storage.queues import Queue, QueuedMessage
+from recording.storage.queues import Queue, QueueAccount, QueuedMessage
 from tests.support.facts import raw_queue
 
 
 @pytest_asyncio.fixture
-async def queue(settings: Settings) -> AsyncIterator[Queue]:
+async def account(settings: Settings) -> AsyncIterator[QueueAccount]:
+    """The account of the queues."""
+    opened = QueueAccount(settings)
+    yield opened
+    await opened.aclose()
+
+
+@pytest_asyncio.fixture
+async def queue(account: QueueAccount) -> AsyncIterator[Queue]:
     """A queue of the test's own."""
-    made = Queue(settings, f"test-{uuid4().hex}")
+    made = Queue(account, f"test-{uuid4().hex}")
     await made.create()
     yield made
     await made.delete_queue()
-    await made.aclose()
 
 
 async def received(queue: Queue, *, limit: int = 100, hidden_seconds: int = 30) -> list[QueuedMessage]:
@@ -81,9 +88,9 @@ async def test_no_more_is_received_than_was_asked_for(queue: Queue, limit: int) 
     assert limit == len(await received(queue, limit=limit))
 
 
-async def test_a_queue_that_is_missing(settings: Settings) -> None:
+async def test_a_queue_that_is_missing(account: QueueAccount) -> None:
     """It is distinguished from an empty one; to create it twice is no error."""
-    queue = Queue(settings, f"test-{uuid4().hex}")
+    queue = Queue(account, f"test-{uuid4().hex}")
     with pytest.raises(ResourceNotFoundError):
         await queue.depth()
 
@@ -92,4 +99,3 @@ async def test_a_queue_that_is_missing(settings: Settings) -> None:
 
     assert 0 == await queue.depth()
     await queue.delete_queue()
-    await queue.aclose()
