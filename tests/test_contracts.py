@@ -64,7 +64,6 @@ TESTED_THROUGH_ANOTHER = {
     "erasing/scope": "erasing/test_job",
     "erasing/trail": "erasing/test_job",
     "formats/verdict": "formats/test_media",
-    "ingest/facts": "ingest/test_chunk_verdicts",
     "ingest/transfer": "ingest/test_chunk_resume",
     "intake/quarantine": "intake/test_receive",
     "join/boxes": "join/test_mp4_head",
