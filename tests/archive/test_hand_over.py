@@ -213,8 +213,7 @@ async def _app_with_broken_queue(app: App) -> App:
         async def send(self, text: str) -> None:
             raise TimeoutError
 
-    broken = Broken(app.settings, job.ARCHIVE_QUEUE)
-    await broken.aclose()
+    broken = Broken(app.clients.queue_account, job.ARCHIVE_QUEUE)
     return replace(app, timer=replace(app.timer, hand_over=replace(app.timer.hand_over, queue=broken)))
 
 
