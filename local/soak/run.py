@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from azure.storage.blob.aio import BlobServiceClient
 
-from local.process import Process
+from local.process import Process, ProcessError
 from local.soak import checker, figures, growth, keeper, kept, notices, plan, rates
 from local.soak.checker import Findings, Sent
 from local.soak.growth import Sample
@@ -27,7 +27,8 @@ from local.stack import ROOT, Api, Stack, StackOptions, child_environment
 
 PROGRESS_SECONDS = 2.0
 LOOK_SECONDS = 0.5
-_COMPARE_SECONDS = 300.0
+# For the comparison of the search index, which reads each manifest: at least, and for each recording.
+_COMPARE_SECONDS, _COMPARE_SECONDS_EACH = 300.0, 0.1
 # Small, so that a chunk of a few MiB has several blocks.
 BLOCK_MIB = 4
 FEWEST_KILLS, RECORDINGS_PER_KILL = 4, 15
@@ -223,8 +224,9 @@ async def run(options: Options) -> dict[str, Any]:
         findings.unexplained += [f"{one.text}: {wrong}" for one in sentences for wrong in one.wrong]
         published = (await source.control("GET", "/topic/events"))["events"]
         notice_counts = notices.check(published, sent, findings)
-        index = await _compare_index(stack)
-        soak.say(f"compared; search index: {index}")
+        soak.say("compared; now the search index" if findings.ok else "compared, and something is wrong; now the index")
+        index = await _compare_index(stack, seconds=_COMPARE_SECONDS + _COMPARE_SECONDS_EACH * options.recordings)
+        soak.say(f"search index: {index}")
         return {
             "ok": is_settled and findings.ok and index.endswith(" 0 differ"),
             "index": index,
@@ -241,14 +243,20 @@ async def run(options: Options) -> dict[str, Any]:
         }
 
 
-async def _compare_index(stack: Stack) -> str:
-    """Have the app compare its search index with the manifests; return what it says last."""
+async def _compare_index(stack: Stack, *, seconds: float) -> str:
+    """Have the app compare its search index with the manifests; return what it says last, or why it says nothing.
+
+    A comparison that fails fails the run, and what the run has found until then is kept.
+    """
     command = [sys.executable, "-m", "recording", "reindex", "--compare"]
     log = stack.logs / "reindex.log"
-    async with Process(
-        "The comparison", command, log=log, environment=child_environment(stack.settings()), folder=ROOT
-    ) as process:
-        said = await process.wait_for(r"(\d+ recordings compared with their rows, .*)", seconds=_COMPARE_SECONDS)
+    try:
+        async with Process(
+            "The comparison", command, log=log, environment=child_environment(stack.settings()), folder=ROOT
+        ) as process:
+            said = await process.wait_for(r"(\d+ recordings compared with their rows, .*)", seconds=seconds)
+    except ProcessError as failed:
+        return f"not compared: {failed}"
     return said[1]
 
 
