@@ -224,8 +224,9 @@ async def run(options: Options) -> dict[str, Any]:
         findings.unexplained += [f"{one.text}: {wrong}" for one in sentences for wrong in one.wrong]
         published = (await source.control("GET", "/topic/events"))["events"]
         notice_counts = notices.check(published, sent, findings)
-        soak.say("compared; now the search index" if findings.ok else "compared, and something is wrong; now the index")
-        index = await _compare_index(stack, seconds=_COMPARE_SECONDS + _COMPARE_SECONDS_EACH * options.recordings)
+        wrong = sum(map(len, (findings.lost, findings.damaged, findings.duplicated, findings.unexplained)))
+        soak.say(f"{findings.chunks_compared} chunks compared, {wrong} things wrong; comparing the search index")
+        index = await compare_index(stack, seconds=_COMPARE_SECONDS + _COMPARE_SECONDS_EACH * options.recordings)
         soak.say(f"search index: {index}")
         return {
             "ok": is_settled and findings.ok and index.endswith(" 0 differ"),
@@ -243,7 +244,7 @@ async def run(options: Options) -> dict[str, Any]:
         }
 
 
-async def _compare_index(stack: Stack, *, seconds: float) -> str:
+async def compare_index(stack: Stack, *, seconds: float) -> str:
     """Have the app compare its search index with the manifests; return what it says last, or why it says nothing.
 
     A comparison that fails fails the run, and what the run has found until then is kept.

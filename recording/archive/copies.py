@@ -266,6 +266,7 @@ class Copies:
             elif found and is_copy(found, source):
                 return found
             else:
+                # The first look at a copy that is there already isn't a change.
                 changes += over is not None or found is None
                 over = found
         raise CopyFailed(f"the copy of {source.name} was changed by others each time; it will be retried")

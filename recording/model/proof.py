@@ -41,7 +41,8 @@ class ChunkFacts(BaseModel):
     that storage holds other bytes than it had received, and ACS none: then nothing is proved of them any more.
 
     `flight` and `flight_again` are digests of what was sent, by an older version, which proved a chunk by reading it
-    back, and added `sha256` and `proved_at` then. `problem` is of a version that was older still.
+    back, and added `sha256` and `proved_at` then; now `proved_at` is the time of the commit. `problem` is of a version
+    that was older still.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -202,7 +202,7 @@ class Blobs:
     async def read_fact(self, where: Container, found: StoredBlob) -> bytes | None:
         """Return the bytes of a blob that never changes; None if it doesn't exist.
 
-        They are read once more if they don't have its SHA-256: what is returned then is what storage has.
+        They are read once more if they don't have its SHA-256, since a single read may be wrong; the caller compares.
         """
         data = await self.read(where, found.name)
         if data is None or found.sha256 in (None, hashlib.sha256(data).hexdigest()):

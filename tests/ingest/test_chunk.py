@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -33,13 +33,16 @@ DOWNLOAD, METADATA = "/recording/download/*", "/recording/download/*/metadata"
 
 
 async def test_a_chunk_arrives_whole_and_proved(app: App, control: Control) -> None:
-    """The blob in staging equals the document of the service, and its metadata says so."""
+    """The blob in staging equals the document of the service, and its metadata says so, and since when."""
     recording = await control.recording(20 * MIB)
     [job] = await announce(app, recording)
+    begun = datetime.now(UTC).replace(microsecond=0)
 
     await app.ingest.run(job)
 
     facts = await proved(app, job)
+    assert facts.proved_at is not None
+    assert begun <= facts.proved_at <= datetime.now(UTC)
     assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
     assert (4, 4, 8 * MIB, 4 * MIB) == (facts.blocks, facts.blocks_compared, facts.first_bytes, facts.block_bytes)
 

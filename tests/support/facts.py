@@ -156,7 +156,7 @@ async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerR
 async def run_timer(app: App, *, now: datetime, **more: Any) -> TimerReport:
     """Run the timer once, at a time and within limits of the test's own; by default it archives what is due itself.
 
-    Nothing is poisoned in most tests, and to ask eight queues takes more requests than all the rest of a run.
+    Nothing is poisoned in most tests, and eight requests to empty queues are as many as the rest of an idle run sends.
     """
     parts: dict[str, Any] = {"archives_all": True, "poison": _NOTHING_POISONED} | more
     return await replace(app.timer, clock=lambda: now, **parts).run()
