@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from multidict import CIMultiDict
 
+from local.faults.body import other_byte
 from local.storage_faults import StorageCall, StorageRule
 
 CRC64 = "x-ms-content-crc64"
@@ -102,8 +103,9 @@ class Kept:
 
 
 def _changed(content: bytes, offset: int | None) -> bytes:
-    """Return bytes of which one, the middle one by default, has another bit; of none there are none."""
+    """Return bytes of which one, the middle one by default, is another; of none there are none."""
     changed = bytearray(content)
     if changed:
-        changed[min(len(changed) // 2 if offset is None else offset, len(changed) - 1)] ^= 1
+        place = min(len(changed) // 2 if offset is None else offset, len(changed) - 1)
+        changed[place] = other_byte(changed[place])
     return bytes(changed)

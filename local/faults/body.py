@@ -20,6 +20,14 @@ _STEPS_PER_SECOND = 10
 _DRAIN_SECONDS = 2.0
 
 
+def other_byte(byte: int) -> int:
+    """Return another byte than this: the next one.
+
+    What is changed where it lies and once more on its way must not be right again, as with a bit that flips twice.
+    """
+    return (byte + 1) % 256
+
+
 class BodyEnded(Exception):
     """The body is to end here, before its real end."""
 
@@ -28,8 +36,8 @@ class BodyEnded(Exception):
 class BodyFault:
     """What goes wrong with a body; by default nothing.
 
-    It ends after ``stop_after`` bytes, by RST if ``reset``, otherwise by FIN, whatever its declared length. One bit of
-    the byte at ``corrupt_at`` is flipped. It is slow for ``slow_seconds`` (None: to its end).
+    It ends after ``stop_after`` bytes, by RST if ``reset``, otherwise by FIN, whatever its declared length. The
+    byte at ``corrupt_at`` is another. It is slow for ``slow_seconds`` (None: to its end).
     """
 
     stop_after: int | None = None
@@ -48,7 +56,7 @@ class BodyFault:
             end = start + len(piece)
             if corrupt is not None and start <= corrupt < end:
                 changed = bytearray(piece)
-                changed[corrupt - start] ^= 1
+                changed[corrupt - start] = other_byte(changed[corrupt - start])
                 piece = bytes(changed)
             left = piece if stop is None else piece[: max(0, stop - start)]
             while left:

@@ -15,6 +15,7 @@ from azure.storage.queue.aio import QueueServiceClient
 from yarl import URL
 
 from local.azurite import Azurite
+from local.faults.body import other_byte
 
 from .storage_rig import MIB, Rig, new_name, open_rig, outcome
 
@@ -152,9 +153,9 @@ async def test_late(rig: Rig, kind: str) -> None:
 
 @pytest.mark.parametrize(("offset", "place"), [(None, 50_000), (0, 0), (99_999, 99_999)])
 async def test_corrupt(rig: Rig, offset: int | None, place: int) -> None:
-    """One bit of a written or of a read body is flipped, in silence."""
+    """One byte of a written or of a read body is another, in silence."""
     data = os.urandom(100_000)
-    harmed = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+    harmed = data[:place] + bytes([other_byte(data[place])]) + data[place + 1 :]
     await rig.fault("corrupt", operation="PutBlock", offset=offset)
     await rig.blocks("written", data)
     await rig.blocks("read", data)

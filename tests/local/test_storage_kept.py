@@ -10,6 +10,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobBlock
 
 from local.azurite import Azurite
+from local.faults.body import other_byte
 from local.storage_proxy import StorageProxy
 from recording import crc64
 from tests.support.facts import add_fault, faults_met, until
@@ -18,7 +19,7 @@ from .storage_rig import Rig, open_rig, outcome
 
 DATA = bytes(range(256)) * 400
 MIDDLE = len(DATA) // 2
-CHANGED = DATA[:MIDDLE] + bytes([DATA[MIDDLE] ^ 1]) + DATA[MIDDLE + 1 :]
+CHANGED = DATA[:MIDDLE] + bytes([other_byte(DATA[MIDDLE])]) + DATA[MIDDLE + 1 :]
 CRC, CHANGED_CRC = (crc64.to_bytes(crc64.crc64(data)) for data in (DATA, CHANGED))
 
 
@@ -44,7 +45,7 @@ async def _stage(rig: Rig, operation: str) -> dict[str, Any]:
 @pytest.mark.parametrize("operation", ["PutBlock", "PutBlockFromURL"])
 @pytest.mark.parametrize(
     ("kind", "answered"),
-    [(None, CRC), ("noCrc", None), ("wrongCrc", bytes([CRC[0] ^ 1]) + CRC[1:])],
+    [(None, CRC), ("noCrc", None), ("wrongCrc", bytes([other_byte(CRC[0])]) + CRC[1:])],
     ids=["right", "none", "wrong"],
 )
 async def test_a_block_is_answered_with_its_crc64_or_another_or_none(
@@ -87,6 +88,23 @@ async def test_a_blob_keeps_another_byte_than_was_sent_and_its_answer_does_not_s
 
     assert await rig.stored("thing") == CHANGED
     assert (found.etag, found.metadata) == (answer["etag"], {"proof": "yes"})
+
+
+async def test_what_is_changed_where_it_lies_is_not_right_again_in_a_copy_or_a_read(rig: Rig) -> None:
+    """A soak would say of bytes that are listed as not proved, or of a copy found right, what isn't true."""
+    container = rig.container.container_name
+    await rig.fault("otherBytes", operation="PutBlob", path=f"*/{container}/folder/*")
+    source = await rig.container.upload_blob("folder/source", DATA)
+    await rig.fault("corrupt", operation="PutBlockFromURL", path="*/thing")
+    await rig.fault("otherBytes", operation="PutBlockList", path="*/thing")
+    copy = rig.container.get_blob_client("thing")
+    await copy.stage_block_from_url("00000", rig.link(source), source_offset=0, source_length=len(DATA))
+    await copy.commit_block_list([BlobBlock("00000")])
+    kept = await rig.stored("thing")
+    await rig.fault("corrupt", operation="GetBlob", path="*/thing")
+    read = await (await copy.download_blob()).readall()
+
+    assert [DATA[MIDDLE] + times for times in (3, 4)] == [kept[MIDDLE], read[MIDDLE]]
 
 
 async def test_a_blob_that_is_to_keep_another_byte_is_seen_right_by_nobody(rig: Rig) -> None:
